@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+# vmm-reference: one makefile, no recursion.  `make help` lists the targets.
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+MAKEFLAGS += --no-builtin-rules
+SHELL := /bin/sh
+
+V ?= 0
+ifeq ($(V),0)
+Q := @
+say = @printf '  %-8s %s\n' '$(1)' '$(2)'
+else
+Q :=
+say = @:
+endif
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CLANG ?= clang
+comma := ,
+B := .build
+VERSION := 0.1.0
+SOVERSION := 0
+
+# ---- packages: what a fresh Debian 12 lacks -----------------------------------
+BUILD_PACKAGES := gcc libc6-dev linux-libc-dev pkg-config lua5.4 \
+	liblua5.4-dev zlib1g-dev liblzma-dev libbz2-dev libzstd-dev liblz4-dev
+GUEST_PACKAGES := qemu-system-x86 busybox-static
+TEST_PACKAGES := lua-busted lua-check libcmocka-dev clang clang-format \
+	libclang-rt-14-dev acpica-tools gzip bzip2 xz-utils lz4 zstd
+
+$(B)/packages-%: Makefile
+	@mkdir -p $(@D)
+	@src/packages.sh $(PACKAGES_$*)
+	@touch $@
+PACKAGES_build := $(BUILD_PACKAGES)
+PACKAGES_run := $(BUILD_PACKAGES) $(GUEST_PACKAGES)
+PACKAGES_test := $(BUILD_PACKAGES) $(GUEST_PACKAGES) $(TEST_PACKAGES)
+
+# ---- flags ---------------------------------------------------------------------
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wundef -Wvla -Wpointer-arith \
+	-Wcast-qual -Wwrite-strings -Wstrict-prototypes -Wmissing-prototypes \
+	-Wformat=2 -Wswitch-enum -Wconversion -Wno-sign-conversion \
+	-Wnull-dereference $(if $(WERROR),-Werror)
+WARN_gcc := -Wlogical-op -Wduplicated-cond -Wduplicated-branches
+COMPILER_KIND = $(if $(findstring clang,$(1)),clang,gcc)
+CPPFLAGS := -Iinclude -Isrc -D_GNU_SOURCE -DVMM_VERSION='"$(VERSION)"'
+CFLAGS ?= -O2 -g
+BASE_CFLAGS := -std=gnu11 -fPIC -fvisibility=hidden -pthread
+LUA_CFLAGS = $(shell pkg-config --cflags lua5.4)
+LUA_LIBS = $(shell pkg-config --libs lua5.4)
+LIBS := -lz -llzma -lbz2 -lzstd -llz4 -pthread -ldl
+
+LIB_SRC := $(filter-out src/lua/%,$(wildcard src/*/*.c))
+LUA_SRC := $(wildcard src/lua/*.c)
+SCRIPTS := $(sort $(wildcard lua/vmm/*.lua lua/vmm/*/*.lua))
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+
+# ---- one set of rules per variant: release, asan, tsan, fuzz -----------------------
+# $(1) variant, $(2) compiler, $(3) extra flags
+define variant
+$(B)/$(1)/src/lua/%.o: src/lua/%.c | $(B)/packages-build
+	@mkdir -p $$(@D)
+	$$(call say,CC,$$@)
+	$$(Q)$(2) $$(CPPFLAGS) -I$(B)/gen $$(LUA_CFLAGS) $$(BASE_CFLAGS) $$(CFLAGS) \
+		$$(WARN) $$(WARN_$$(call COMPILER_KIND,$(2))) $(3) -MMD -MP -c -o $$@ $$<
+$(B)/$(1)/src/main.o: src/main.c | $(B)/packages-build
+	@mkdir -p $$(@D)
+	$$(call say,CC,$$@)
+	$$(Q)$(2) $$(CPPFLAGS) $$(LUA_CFLAGS) $$(BASE_CFLAGS) $$(CFLAGS) \
+		$$(WARN) $$(WARN_$$(call COMPILER_KIND,$(2))) $(3) -MMD -MP -c -o $$@ $$<
+$(B)/$(1)/src/%.o: src/%.c | $(B)/packages-build
+	@mkdir -p $$(@D)
+	$$(call say,CC,$$@)
+	$$(Q)$(2) $$(CPPFLAGS) $$(BASE_CFLAGS) $$(CFLAGS) \
+		$$(WARN) $$(WARN_$$(call COMPILER_KIND,$(2))) $(3) -MMD -MP -c -o $$@ $$<
+$(B)/$(1)/scripts.o: $(B)/gen/scripts.S $(SCRIPTS)
+	@mkdir -p $$(@D)
+	$$(Q)$(2) -c -o $$@ $$<
+$(B)/$(1)/libvmm.a: $(LIB_SRC:%.c=$(B)/$(1)/%.o)
+	$$(call say,AR,$$@)
+	$$(Q)rm -f $$@ && ar rcs $$@ $$^
+$(B)/$(1)/vmm-reference: $(B)/$(1)/src/main.o $(LUA_SRC:%.c=$(B)/$(1)/%.o) \
+		$(B)/$(1)/scripts.o $(B)/$(1)/libvmm.a
+	$$(call say,LD,$$@)
+	$$(Q)$(2) $$(CFLAGS) $(3) $$(LDFLAGS) -Wl,-E -o $$@ $$(filter %.o,$$^) \
+		-Wl,--whole-archive $(B)/$(1)/libvmm.a -Wl,--no-whole-archive \
+		$$(LUA_LIBS) $$(LIBS)
+$(B)/$(1)/tests/%: tests/%.c $(B)/$(1)/libvmm.a | $(B)/packages-test
+	@mkdir -p $$(@D)
+	$$(call say,CC,$$@)
+	$$(Q)$(2) $$(CPPFLAGS) $$(BASE_CFLAGS) $$(CFLAGS) $(3) \
+		$$(if $$(findstring fuzz_,$$*),-fsanitize=fuzzer) -Wall -Wextra \
+		$(if $(WERROR),-Werror) -MMD -MP -o $$@ $$< $(B)/$(1)/libvmm.a \
+		$$(if $$(findstring unit/,$$*),-lcmocka) $$(LIBS)
+endef
+$(eval $(call variant,release,$(CC),))
+$(eval $(call variant,asan,$(CC),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -fno-sanitize-recover=all))
+$(eval $(call variant,tsan,$(CC),-fsanitize=thread))
+$(eval $(call variant,fuzz,$(CLANG),-fsanitize=fuzzer-no-link$(comma)address$(comma)undefined -fno-sanitize-recover=all))
+-include $(wildcard $(B)/*/*.d $(B)/*/*/*.d $(B)/*/*/*/*.d)
+
+# The Lua library, embedded: a table of (module name, text, length).
+$(B)/gen/scripts.S: src/lua/embed.sh $(SCRIPTS)
+	@mkdir -p $(@D)
+	$(Q)src/lua/embed.sh $(SCRIPTS) > $@
+
+# ---- products ------------------------------------------------------------------------
+all: vmm-reference ## build the program
+.PHONY: all
+vmm-reference: $(B)/release/vmm-reference
+	$(Q)cp -f $< $@
+
+unit: $(UNIT_SRC:%.c=$(B)/release/%) ## build and run the C unit tests
+	$(Q)for t in $^; do ./$$t || exit 1; done
+.PHONY: unit
+
+format: ## format the C sources
+	$(Q)clang-format -i $(wildcard include/vmm/*.h src/*.c src/*/*.[ch] tests/*/*.[ch])
+.PHONY: format
+
+clean: ## remove what was built (downloads stay in .build/cache)
+	$(Q)find $(B) -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +
+	$(Q)rm -f vmm-reference
+.PHONY: clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+.PHONY: help

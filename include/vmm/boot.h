@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* Loaders: images from files into guest memory, and what they say of
+ * themselves. */
+#ifndef VMM_BOOT_H
+#define VMM_BOOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vmm/error.h>
+#include <vmm/export.h>
+#include <vmm/memory.h>
+
+/*
+ * An image: a whole file mapped or a buffer, read-only.  Everything in it is
+ * hostile; errors say what is wrong and at which offset, and nothing outside
+ * the image is read nor outside guest memory written.
+ */
+struct vmm_image {
+    const uint8_t *bytes;
+    uint64_t size_bytes;
+    void *priv; /* owned storage: mapping or heap; NULL when borrowed */
+    uint64_t priv_bytes;
+    char name[128]; /* for messages: the path, shortened */
+};
+
+/* Read a regular file whole (private copy: the file may change meanwhile). */
+VMM_API int vmm_image_open(const char *path, struct vmm_image *image,
+                           struct vmm_error *err);
+/* Borrow bytes that outlive the image. */
+VMM_API void vmm_image_borrow(const void *bytes, uint64_t size_bytes,
+                              const char *name, struct vmm_image *image);
+VMM_API void vmm_image_close(struct vmm_image *image);
+
+enum vmm_image_kind {
+    VMM_IMAGE_RAW,
+    VMM_IMAGE_ELF,
+    VMM_IMAGE_BZIMAGE,
+};
+/* By magic only; what matches nothing is raw. */
+VMM_API enum vmm_image_kind vmm_image_kind(const struct vmm_image *image);
+
+/* ---- ELF64 x86-64 ---------------------------------------------------------
+ */
+struct vmm_elf_info {
+    uint64_t entry;      /* e_entry (virtual for vmlinux); see entry_gpa */
+    vmm_gpa_t entry_gpa; /* entry translated by its PT_LOAD: where 64-bit
+                            execution starts */
+    vmm_gpa_t low, high; /* [low, high) of all PT_LOAD by p_paddr, bss too */
+    bool has_pvh;        /* XEN_ELFNOTE_PHYS32_ENTRY found */
+    uint64_t pvh_entry;  /* its value: 32-bit physical entry */
+};
+/* Look, load nothing. */
+VMM_API int vmm_elf_inspect(const struct vmm_image *image,
+                            struct vmm_elf_info *info, struct vmm_error *err);
+/*
+ * Copy each PT_LOAD to p_paddr + slide and clear its bss.  min_gpa: refuse
+ * segments that start below (himem_start); 0 allows all.
+ * slide: added to every address (0 normally); info comes back slid.
+ */
+VMM_API int vmm_elf_load(const struct vmm_image *image,
+                         struct vmm_memory *memory, vmm_gpa_t min_gpa,
+                         uint64_t slide, struct vmm_elf_info *info,
+                         struct vmm_error *err);
+
+/* ---- bzImage, boot protocol >= 2.12 ----------------------------------------
+ */
+struct vmm_bzimage_info {
+    uint16_t protocol; /* 0x020c and up */
+    bool loadable_64;  /* XLF_KERNEL_64 */
+    bool relocatable;
+    uint64_t preferred_gpa;    /* pref_address */
+    uint32_t alignment;        /* kernel_alignment */
+    uint32_t init_size;        /* bytes needed from the load address */
+    uint32_t initrd_addr_max;  /* highest byte address of the initrd */
+    uint32_t cmdline_size_max; /* bytes without the NUL */
+    uint64_t payload_offset;   /* in the file; 0 when none */
+    uint64_t payload_bytes;
+    char payload_format[8];    /* "gzip" "xz" "lzma" "bzip2" "lz4" "zstd" "elf"
+                                  or "" when unknown */
+    uint8_t setup_header[512]; /* from offset 0x1f1 of the file, to copy to the
+                                  zero page at 0x1f1 */
+    uint32_t setup_header_bytes;
+    uint64_t kernel_offset; /* protected-mode code in the file */
+    uint64_t kernel_bytes;
+};
+VMM_API int vmm_bzimage_inspect(const struct vmm_image *image,
+                                struct vmm_bzimage_info *info,
+                                struct vmm_error *err);
+/* Copy the protected-mode part to gpa (the 64-bit entry is gpa + 0x200).
+ * Checks init_size bytes of RAM there. */
+VMM_API int vmm_bzimage_load(const struct vmm_image *image,
+                             struct vmm_memory *memory, vmm_gpa_t gpa,
+                             struct vmm_bzimage_info *info,
+                             struct vmm_error *err);
+/*
+ * Unpack the payload into a new image: the ELF vmlinux, followed by the
+ * relocation table where the kernel has one.  -ENOTSUP when the format is
+ * unknown or its library was left out of the build.
+ */
+VMM_API int vmm_bzimage_unpack(const struct vmm_image *image,
+                               struct vmm_image *vmlinux,
+                               struct vmm_error *err);
+/*
+ * Apply the relocations that trail an unpacked vmlinux to the kernel loaded
+ * at its addresses + slide (see arch/x86/boot/compressed/misc.c for the table's
+ * layout: 64-bit, inverse 32-bit, 32-bit lists, each ended by a zero, read
+ * from the end).  virtual_slide is added to virtual addresses; slide must be
+ * equal to it for our use.  -ENODATA when the image carries no table.
+ */
+VMM_API int vmm_elf_relocate(const struct vmm_image *vmlinux,
+                             struct vmm_memory *memory, uint64_t slide,
+                             struct vmm_error *err);
+
+/* ---- raw --------------------------------------------------------------------
+ */
+/* Copy the whole image to gpa. */
+VMM_API int vmm_raw_load(const struct vmm_image *image,
+                         struct vmm_memory *memory, vmm_gpa_t gpa,
+                         struct vmm_error *err);
+
+/*
+ * Place an initrd as high as the kernel takes it: the highest page-aligned gpa
+ * such that [gpa, gpa + size) is RAM of one region, at or above min_gpa, and
+ * ends at or below max_gpa + 1 (initrd_addr_max).  -ENOSPC with the numbers.
+ */
+VMM_API int vmm_initrd_load(const struct vmm_image *image,
+                            struct vmm_memory *memory, vmm_gpa_t min_gpa,
+                            vmm_gpa_t max_gpa, vmm_gpa_t *gpa,
+                            struct vmm_error *err);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* An address space of device regions: port I/O or memory-mapped I/O. */
+#ifndef VMM_BUS_H
+#define VMM_BUS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vmm/device.h>
+#include <vmm/error.h>
+#include <vmm/export.h>
+
+struct vmm_bus;
+
+/*
+ * A bus over addresses [0, limit]; limit is 0xffff for ports and 2^52-1 or so
+ * for memory.  name ("pio", "mmio") is for messages.
+ * Look-up reads an immutable sorted array that add, remove and move swap whole
+ * (RCU-like: a replaced array is freed once no access uses it), so that devices
+ * come, go and move while vCPUs run.
+ */
+VMM_API int vmm_bus_new(const char *name, uint64_t limit, struct vmm_bus **bus,
+                        struct vmm_error *err);
+/* Unref every device.  No access may be under way.  bus may be NULL. */
+VMM_API void vmm_bus_free(struct vmm_bus *bus);
+
+/*
+ * Place region number `region` of a device at [base, base + length).  Takes a
+ * reference.  -EINVAL for zero length, wrap or beyond the limit; -EBUSY for an
+ * overlap, with both ranges and names in the text.
+ */
+VMM_API int vmm_bus_add(struct vmm_bus *bus, uint64_t base, uint64_t length,
+                        struct vmm_device *device, size_t region,
+                        struct vmm_error *err);
+/* Remove the range that starts at base (-ENOENT).  Waits until no access uses
+ * it, unless called from within an access by the same thread. */
+VMM_API int vmm_bus_remove(struct vmm_bus *bus, uint64_t base,
+                           struct vmm_error *err);
+/* Move the range that starts at base to new_base, atomically. */
+VMM_API int vmm_bus_move(struct vmm_bus *bus, uint64_t base, uint64_t new_base,
+                         struct vmm_error *err);
+
+/*
+ * One access of size 1..8 bytes.  A read pre-fills value with all-ones.
+ * Accesses that straddle a range's end are split per range.
+ * Return 0 when some device took (a part of) it, -ENOENT when none did.
+ */
+VMM_API int vmm_bus_read(struct vmm_bus *bus, uint64_t address, uint8_t *value,
+                         size_t size);
+VMM_API int vmm_bus_write(struct vmm_bus *bus, uint64_t address,
+                          const uint8_t *value, size_t size);
+
+/*
+ * String port I/O: count accesses of size bytes at one fixed address, data
+ * advancing.  Same returns.
+ */
+VMM_API int vmm_bus_read_string(struct vmm_bus *bus, uint64_t address,
+                                uint8_t *values, size_t size, size_t count);
+VMM_API int vmm_bus_write_string(struct vmm_bus *bus, uint64_t address,
+                                 const uint8_t *values, size_t size,
+                                 size_t count);
+
+/* What sits where, for listings.  Calls fn for each range in order. */
+struct vmm_bus_range {
+    uint64_t base;
+    uint64_t length;
+    const char *name; /* the device's */
+    size_t region;
+};
+VMM_API void vmm_bus_each(struct vmm_bus *bus,
+                          void (*fn)(void *context,
+                                     const struct vmm_bus_range *range),
+                          void *context);
+
+#endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* A vCPU: its state, one run to a typed exit, and a thread that keeps running.
+ */
+#ifndef VMM_VCPU_H
+#define VMM_VCPU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vmm/error.h>
+#include <vmm/export.h>
+#include <vmm/kvm.h>
+
+struct kvm_cpuid2;
+struct kvm_regs;
+struct kvm_sregs;
+struct kvm_msr_entry;
+struct vmm_vcpu;
+
+/* Why KVM_RUN came back. */
+enum vmm_exit_type {
+    VMM_EXIT_NONE,         /* interrupted by a kick or signal: nothing to do */
+    VMM_EXIT_PIO_READ,     /* io: fill data */
+    VMM_EXIT_PIO_WRITE,    /* io: take data */
+    VMM_EXIT_MMIO_READ,    /* mmio: fill data */
+    VMM_EXIT_MMIO_WRITE,   /* mmio: take data */
+    VMM_EXIT_HALT,         /* HLT and no in-kernel irqchip */
+    VMM_EXIT_SHUTDOWN,     /* triple fault */
+    VMM_EXIT_SYSTEM_EVENT, /* system_event */
+    VMM_EXIT_FAIL_ENTRY,   /* fail_entry: the CPU refused the state */
+    VMM_EXIT_INTERNAL_ERROR, /* internal: KVM gave up */
+    VMM_EXIT_DEBUG,          /* debug */
+    VMM_EXIT_MSR_READ,       /* msr: set data, or fail */
+    VMM_EXIT_MSR_WRITE,      /* msr: take data, or fail */
+    VMM_EXIT_HYPERCALL,      /* hypercall */
+    VMM_EXIT_IRQ_WINDOW,
+    VMM_EXIT_UNKNOWN, /* number: KVM's exit_reason */
+    VMM_EXIT_TYPES
+};
+
+/* One exit.  Pointers are into the vCPU's kvm_run page: valid until the next
+ * run; data of reads and MSRs is written in place. */
+struct vmm_exit {
+    enum vmm_exit_type type;
+    uint32_t number; /* KVM_EXIT_* */
+    union {
+        struct {
+            uint16_t port;
+            uint8_t size;   /* bytes an access: 1, 2, 4 */
+            uint32_t count; /* accesses (string I/O) */
+            uint8_t *data;  /* size * count bytes */
+        } io;
+        struct {
+            uint64_t gpa;
+            uint8_t size; /* 1..8 */
+            uint8_t *data;
+        } mmio;
+        struct {
+            uint32_t type; /* KVM_SYSTEM_EVENT_* */
+        } system_event;
+        struct {
+            uint64_t reason;
+            uint32_t cpu;
+        } fail_entry;
+        struct {
+            uint32_t suberror;  /* KVM_INTERNAL_ERROR_* */
+            uint8_t byte_count; /* instruction bytes, 0 when KVM has none */
+            uint8_t bytes[15];
+        } internal;
+        struct {
+            uint32_t exception;
+            uint64_t pc, dr6, dr7;
+        } debug;
+        struct {
+            uint32_t index;
+            uint32_t reason;
+            uint64_t *data;
+            uint8_t *error; /* set to 1 to inject #GP */
+        } msr;
+        struct {
+            uint64_t nr;
+            uint64_t *args; /* 6 */
+            uint64_t *ret;
+        } hypercall;
+    } u;
+};
+
+/* "pio_read", "halt", ...: the names scripts see. */
+VMM_API const char *vmm_exit_name(enum vmm_exit_type type);
+
+/* KVM_CREATE_VCPU.  id is also the APIC id, 0..4095.  vm must outlive it. */
+VMM_API int vmm_vcpu_new(struct vmm_vm *vm, uint32_t id, struct vmm_vcpu **vcpu,
+                         struct vmm_error *err);
+/* Stops and joins its thread first.  vcpu may be NULL. */
+VMM_API void vmm_vcpu_free(struct vmm_vcpu *vcpu);
+VMM_API uint32_t vmm_vcpu_id(const struct vmm_vcpu *vcpu);
+VMM_API int vmm_vcpu_fd(const struct vmm_vcpu *vcpu);
+
+/*
+ * KVM_RUN once.  0 with *exit filled, or -errno.  The vCPU must have no
+ * running thread, or the caller is that thread.
+ */
+VMM_API int vmm_vcpu_run_once(struct vmm_vcpu *vcpu, struct vmm_exit *exit,
+                              struct vmm_error *err);
+/* Re-enter with immediate_exit so that KVM completes the pending PIO/MMIO:
+ * needed before state is read or saved after such an exit. */
+VMM_API int vmm_vcpu_complete_io(struct vmm_vcpu *vcpu, struct vmm_error *err);
+
+/*
+ * All state, as the kernel's structures, by name: "regs", "sregs", "fpu",
+ * "xsave", "xcrs", "lapic", "debugregs", "mp_state", "vcpu_events",
+ * "tsc_khz" (uint32_t), "cpuid" (struct kvm_cpuid2 with entries).
+ * *size in: room in bytes, out: bytes used (-ENOBUFS sets what is needed).
+ * The vCPU must be paused (-EBUSY when its thread runs).
+ */
+VMM_API int vmm_vcpu_get_state(struct vmm_vcpu *vcpu, const char *name,
+                               void *buffer, size_t *size,
+                               struct vmm_error *err);
+VMM_API int vmm_vcpu_set_state(struct vmm_vcpu *vcpu, const char *name,
+                               const void *buffer, size_t size,
+                               struct vmm_error *err);
+/* Typed shorthands for the two everybody needs. */
+VMM_API int vmm_vcpu_get_regs(struct vmm_vcpu *vcpu, struct kvm_regs *regs,
+                              struct vmm_error *err);
+VMM_API int vmm_vcpu_set_regs(struct vmm_vcpu *vcpu,
+                              const struct kvm_regs *regs,
+                              struct vmm_error *err);
+VMM_API int vmm_vcpu_get_sregs(struct vmm_vcpu *vcpu, struct kvm_sregs *sregs,
+                               struct vmm_error *err);
+VMM_API int vmm_vcpu_set_sregs(struct vmm_vcpu *vcpu,
+                               const struct kvm_sregs *sregs,
+                               struct vmm_error *err);
+/* MSRs by index; all of count or an error that names the refused one. */
+VMM_API int vmm_vcpu_get_msrs(struct vmm_vcpu *vcpu,
+                              struct kvm_msr_entry *entries, size_t count,
+                              struct vmm_error *err);
+VMM_API int vmm_vcpu_set_msrs(struct vmm_vcpu *vcpu,
+                              const struct kvm_msr_entry *entries, size_t count,
+                              struct vmm_error *err);
+VMM_API int vmm_vcpu_set_cpuid(struct vmm_vcpu *vcpu,
+                               const struct kvm_cpuid2 *cpuid,
+                               struct vmm_error *err);
+/* KVM_TRANSLATE: guest virtual to physical; -EFAULT when not mapped. */
+VMM_API int vmm_vcpu_translate(struct vmm_vcpu *vcpu, uint64_t gva,
+                               vmm_gpa_t *gpa, struct vmm_error *err);
+/* KVM_NMI. */
+VMM_API int vmm_vcpu_nmi(struct vmm_vcpu *vcpu, struct vmm_error *err);
+
+/* ---- the thread ------------------------------------------------------- */
+
+/*
+ * The life of a vCPU thread:
+ *
+ *   (none) --start--> PAUSED <--pause / resume--> RUNNING
+ *                        \                          |
+ *                         +-------stop / handler----+--> STOPPING -> FINISHED
+ */
+enum vmm_vcpu_thread_state {
+    VMM_VCPU_NO_THREAD,
+    VMM_VCPU_PAUSED,
+    VMM_VCPU_RUNNING,
+    VMM_VCPU_STOPPING, /* told to end, has not yet */
+    VMM_VCPU_FINISHED, /* will not run again; not joined yet */
+};
+
+/*
+ * Called on the vCPU thread for each exit but VMM_EXIT_NONE.  Return 0 to go
+ * on, anything else to finish the thread.
+ */
+typedef int (*vmm_vcpu_exit_fn)(void *context, struct vmm_vcpu *vcpu,
+                                struct vmm_exit *exit);
+
+struct vmm_vcpu_thread_config {
+    vmm_vcpu_exit_fn on_exit;
+    /* KVM_RUN itself failed (negative errno, text in err): last call of the
+     * thread.  May not be NULL. */
+    void (*on_error)(void *context, struct vmm_vcpu *vcpu,
+                     const struct vmm_error *err);
+    void *context;
+    int kick_signal; /* 0: SIGRTMIN; its handler is installed once a process */
+};
+
+/* Start the thread, PAUSED, all signals blocked but the kick. */
+VMM_API int vmm_vcpu_start(struct vmm_vcpu *vcpu,
+                           const struct vmm_vcpu_thread_config *config,
+                           struct vmm_error *err);
+VMM_API enum vmm_vcpu_thread_state
+vmm_vcpu_thread_state(const struct vmm_vcpu *vcpu);
+
+/* Ask; return at once.  Any thread, also the vCPU's own (served after its
+ * handler has returned).  No effect in states where it has no meaning. */
+VMM_API void vmm_vcpu_request_pause(struct vmm_vcpu *vcpu);
+VMM_API void vmm_vcpu_request_resume(struct vmm_vcpu *vcpu);
+VMM_API void vmm_vcpu_request_stop(struct vmm_vcpu *vcpu);
+/* Make KVM_RUN come back once without changing the state. */
+VMM_API void vmm_vcpu_kick(struct vmm_vcpu *vcpu);
+
+/*
+ * Wait until the thread is neither RUNNING nor STOPPING.  timeout_ns < 0 waits
+ * for ever.  -ETIMEDOUT; -EDEADLK from the vCPU's own thread.
+ */
+VMM_API int vmm_vcpu_wait_stopped(struct vmm_vcpu *vcpu, int64_t timeout_ns);
+/* request_stop and pthread_join; idempotent.  -EDEADLK from its own thread. */
+VMM_API int vmm_vcpu_join(struct vmm_vcpu *vcpu);
+/* True when called on this vCPU's own thread. */
+VMM_API bool vmm_vcpu_is_self(const struct vmm_vcpu *vcpu);
+
+#endif
