@@ -177,6 +177,8 @@ struct vmm_vcpu_thread_config {
      * thread.  May not be NULL. */
     void (*on_error)(void *context, struct vmm_vcpu *vcpu,
                      const struct vmm_error *err);
+    /* The thread's last act, whatever ended it; may be NULL. */
+    void (*on_finished)(void *context, struct vmm_vcpu *vcpu);
     void *context;
     int kick_signal; /* 0: SIGRTMIN; its handler is installed once a process */
 };
