@@ -109,20 +109,16 @@ static void add_internal(struct line *line, const struct vmm_exit *exit)
 
 static void add_what(struct line *line, const struct vmm_exit *exit)
 {
-    switch (exit->type) {
-    case VMM_EXIT_INTERNAL_ERROR:
+    if (exit->type == VMM_EXIT_INTERNAL_ERROR)
         add_internal(line, exit);
-        break;
-    case VMM_EXIT_FAIL_ENTRY:
+    else if (exit->type == VMM_EXIT_FAIL_ENTRY)
         add(line,
             "the CPU refused to enter the guest (hardware reason 0x%" PRIx64
             "): its registers are inconsistent",
             exit->u.fail_entry.reason);
-        break;
-    default:
+    else
         add(line, "nobody handles exit %s (KVM exit reason %u)",
             vmm_exit_name(exit->type), exit->number);
-    }
 }
 
 void machine_describe_failure(struct vmm_machine *machine,
