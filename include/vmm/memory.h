@@ -41,8 +41,10 @@ struct vmm_memory_region {
 };
 
 /*
- * Reserve guest memory, zeroed and lazily backed.  Errors: -EINVAL for a bad
- * layout (the text has the numbers), -ENOMEM when the host refuses.
+ * Reserve guest memory, zeroed and lazily backed (huge pages are set aside at
+ * once).  Whether the host has as much RAM is not asked, only whether it maps
+ * it.  Errors: -EINVAL for a bad layout, -ENOMEM or another errno of the host
+ * when it refuses; the text has the numbers.
  * The memory starts with one reference.
  */
 VMM_API int vmm_memory_new(const struct vmm_memory_config *config,
@@ -61,6 +63,9 @@ VMM_API uint64_t vmm_memory_size_bytes(const struct vmm_memory *memory);
  * The doors.  Each takes a length, may span adjoining regions, and fails whole:
  * -EFAULT when any byte of [gpa, gpa + len) is not RAM or the sum wraps.
  * A length of 0 is fine at any address that is RAM or one past a region's end.
+ * All may be called by any thread at any time.  The guest and other threads
+ * write the same bytes meanwhile: what was read is a copy that may mix old and
+ * new; check the copy and use the copy.
  */
 VMM_API int vmm_memory_check(const struct vmm_memory *memory, vmm_gpa_t gpa,
                              uint64_t len);
@@ -71,11 +76,13 @@ VMM_API int vmm_memory_write(struct vmm_memory *memory, vmm_gpa_t gpa,
 VMM_API int vmm_memory_fill(struct vmm_memory *memory, vmm_gpa_t gpa,
                             uint8_t byte, uint64_t len);
 /* pread() from fd at offset straight into guest memory, all of len or -errno
- * (-ENODATA when the file ends early). */
+ * (-ENODATA when the file ends early, -EINVAL beyond 2^63): what was read
+ * before a failure stays. */
 VMM_API int vmm_memory_read_file(struct vmm_memory *memory, vmm_gpa_t gpa,
                                  int fd, uint64_t offset, uint64_t len);
 
-/* Little-endian loads and stores, any alignment. */
+/* Little-endian loads and stores, any alignment; naturally aligned ones are
+ * one access and do not tear. */
 VMM_API int vmm_memory_load_u8(const struct vmm_memory *memory, vmm_gpa_t gpa,
                                uint8_t *value);
 VMM_API int vmm_memory_load_u16(const struct vmm_memory *memory, vmm_gpa_t gpa,

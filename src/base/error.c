@@ -15,8 +15,8 @@ void vmm_error_clear(struct vmm_error *err)
     err->text[0] = '\0';
 }
 
-static void set(struct vmm_error *err, int code, const char *format,
-                va_list args)
+__attribute__((format(printf, 3, 0))) static void
+set(struct vmm_error *err, int code, const char *format, va_list args)
 {
     if (!err || err->code)
         return;
