@@ -1,0 +1,240 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- Validation of the table given to vmm.vm{...}, which has the names, ranges and
+-- defaults of the command line.
+--
+--   config.check{ memory = { size_mib = 512 }, kernel = { path = "vmlinuz" } }
+--
+-- returns a new, complete table:
+--   name     string
+--   memory   { size_mib =, shared =, huge_pages = }
+--   vcpus    { num = }
+--   kernel   nil, or { path =, cmdline =, initrd =, himem_start =, flow =,
+--            unpack =, slide = }; initrd, flow and unpack may be nil
+--   console  "stdio", "capture", "pty", { file = path }, { unix = path } or a
+--            function(bytes); when not given: "capture"
+-- Checking what it returned gives the same again.
+
+local options = require "vmm.options"
+local parameter = require "vmm.parameter"
+local text = require "vmm.text"
+
+local config = {}
+
+--- How a message names an option of vmm.vm{...} and one of its parameters.
+local function in_table(option, name)
+    return option.name .. (name and "." .. name or "")
+end
+
+local function unknown(where, what, key, names)
+    return nil, string.format("%sunknown %s %s%s valid: %s",
+        where and where .. ": " or "", what, text.show(key),
+        text.suggest(key, names), table.concat(names, ", "))
+end
+
+--- The refusal of a parameter that an option does not have: nil, message.
+function config.unknown_param(option, key, where)
+    return unknown(where(option), "parameter", key,
+        options.names(option.params))
+end
+
+--- Which parameter is meant, or nil and a message.
+local function find_param(option, key, seen, where)
+    local param = options.find(option.params, key)
+    if not param then
+        return config.unknown_param(option, key, where)
+    end
+    local former = seen[param]
+    if former == key then
+        return nil, string.format("%s: %s is given twice", where(option),
+            text.show(key))
+    elseif former then
+        return nil, string.format(
+            "%s: %s and %s are the same parameter; give one", where(option),
+            text.show(former), text.show(key))
+    end
+    seen[param] = key
+    return param
+end
+
+--- Add the defaults; complain about what is required and missing.
+local function complete(option, values, where)
+    for _, param in ipairs(option.params) do
+        if values[param.name] == nil then
+            if param.required then
+                return nil, string.format("%s: %s=%s is missing",
+                    where(option), param.name, param.metavar)
+            end
+            values[param.name] = param.default
+        end
+    end
+    return values
+end
+
+--- Read the parameters of one option.
+-- @param given  list of { key, value }; a value of nil means the default
+-- @param read   parameter.from_text or parameter.from_value
+-- @param where  function(option, name) that names the place in a message
+-- @return values by name, complete with defaults, or nil and a message
+function config.section(option, given, read, where)
+    local values, seen = {}, {}
+    for _, pair in ipairs(given) do
+        local key, raw = pair[1], pair[2]
+        local param, message = find_param(option, key, seen, where)
+        if not param then
+            return nil, message
+        end
+        if raw ~= nil then
+            values[param.name], message = read(param, raw)
+            if message then
+                return nil, where(option, key) .. ": " .. message
+            end
+        end
+    end
+    return complete(option, values, where)
+end
+
+--- The pairs of a table in a fixed order, so that messages are too.
+local function sorted(given)
+    local list = {}
+    for key, value in pairs(given) do
+        list[#list + 1] = { key, value }
+    end
+    table.sort(list, function(a, b)
+        return tostring(a[1]) < tostring(b[1])
+    end)
+    return list
+end
+
+local function form_list(option)
+    local list = {}
+    for _, form in ipairs(option.forms) do
+        list[#list + 1] = form.metavar and form.name .. "=" .. form.metavar
+            or form.name
+    end
+    return table.concat(list, ", ")
+end
+
+--- One of several forms, from `name` and, after a "=", `value`.
+-- @return "name" or { name = value }, or nil and a message
+function config.form(option, name, value, where)
+    local form = options.find(option.forms, name)
+    if not form then
+        return nil, string.format("%s: %s is not known%s allowed: %s",
+            where(option), text.show(name),
+            text.suggest(name, options.names(option.forms)),
+            form_list(option))
+    end
+    if not form.metavar then
+        if value then
+            return nil, string.format("%s: %s takes no value, given %s",
+                where(option), name, text.show(value))
+        end
+        return name
+    end
+    if value == nil or value == "" then
+        return nil, string.format("%s: %s needs a value: %s=%s",
+            where(option), name, name, form.metavar)
+    end
+    local checked, message = parameter.from_value({ type = "path" }, value)
+    if not checked then
+        return nil, where(option, name) .. ": " .. message
+    end
+    return { [name] = checked }
+end
+
+--- A form in a script: "stdio", "file=P", { file = "P" } or a function.
+local function form_of_value(option, given)
+    if type(given) == "function" then
+        return given
+    elseif type(given) == "string" then
+        local name, value = given:match "^([%w_]+)=(.*)$"
+        return config.form(option, name or given, value, in_table)
+    elseif type(given) ~= "table" then
+        return nil, string.format(
+            "%s: %s is not a string, a table or a function; allowed: %s",
+            option.name, text.show(given), form_list(option))
+    end
+    local name, value = next(given)
+    if name == nil or next(given, name) ~= nil then
+        return nil, string.format("%s: give one of: %s", option.name,
+            form_list(option))
+    end
+    return config.form(option, name, value, in_table)
+end
+
+local function read_option(option, given)
+    if option.forms then
+        return form_of_value(option, given)
+    elseif option.params then
+        if type(given) ~= "table" then
+            return nil, string.format("%s: %s is not a table; valid: %s",
+                option.name, text.show(given),
+                table.concat(options.names(option.params), ", "))
+        end
+        return config.section(option, sorted(given), parameter.from_value,
+            in_table)
+    end
+    local value, message = parameter.from_value(option, given)
+    return value, message and option.name .. ": " .. message
+end
+
+--- The refusal of a device that this version does not have.
+function config.refuse_later(option, where)
+    return string.format("%s: %s are not in this version yet",
+        where(option), option.later)
+end
+
+local function find_option(key, seen)
+    local option = options.find(options.list, key)
+    if not option or not option.machine then
+        return unknown(nil, "option", key,
+            options.names(options.of_machine()))
+    elseif option.later then
+        return nil, config.refuse_later(option, function() return key end)
+    elseif seen[option] then
+        return nil, string.format(
+            "%s and %s are the same option; give one", seen[option], key)
+    end
+    seen[option] = key
+    return option
+end
+
+--- Fill in what was not given.
+function config.complete(values)
+    for _, option in ipairs(options.of_machine()) do
+        if values[option.name] == nil then
+            if option.type then
+                values[option.name] = option.default
+            elseif option.forms then
+                values[option.name] = "capture"
+            elseif option.name ~= "kernel" then
+                values[option.name] = config.section(option, {},
+                    parameter.from_value, in_table)
+            end
+        end
+    end
+    return values
+end
+
+--- Check a table as given to vmm.vm{...}.
+-- @return a complete copy (see the top of this file), or nil and a message
+function config.check(given)
+    if type(given) ~= "table" then
+        return nil, text.show(given) .. " is not a table of options; valid: "
+            .. table.concat(options.names(options.of_machine()), ", ")
+    end
+    local values, seen = {}, {}
+    for _, pair in ipairs(sorted(given)) do
+        local option, message = find_option(pair[1], seen)
+        if not option then
+            return nil, message
+        end
+        values[option.name], message = read_option(option, pair[2])
+        if message then
+            return nil, message
+        end
+    end
+    return config.complete(values)
+end
+
+return config

@@ -1,0 +1,149 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- Every option of vmm-reference and of vmm.vm{...}: names, ranges, defaults, help.
+--
+-- This table is all that parsing, validation, --help, the completion script and
+-- the manual page know.  An option has exactly one of
+--   params  key=value pairs on the command line, a table in vmm.vm{...}
+--   forms   one of several names, some with a value after "="
+--   type    one plain value
+--   flag    no value
+--   later   a device this version does not have: refused by name
+-- `machine` marks the options that vmm.vm{...} has as well.  Parameters and plain
+-- values are described by the fields that parameter.lua lists.
+
+local MIB = 1024 * 1024
+
+local options = {}
+
+options.default_cmdline = "console=ttyS0 i8042.nokbd reboot=k panic=1 pci=off"
+
+local kernel = {
+    { name = "path", type = "path", metavar = "FILE", required = true,
+      help = "the kernel: bzImage, ELF vmlinux or raw image" },
+    { name = "cmdline", type = "string", metavar = "TEXT",
+      default = options.default_cmdline,
+      help = "kernel command line" },
+    { name = "initrd", type = "path", metavar = "FILE",
+      help = "initial RAM disk" },
+    { name = "himem_start", aliases = { "kernel_load_addr" }, type = "integer",
+      metavar = "ADDRESS", min = 0, max = (1 << 52) - 1, hex = true,
+      default = MIB,
+      help = "lowest guest physical address the kernel may be loaded at" },
+    { name = "flow", type = "choice", choices = { "linux64", "pvh", "flat" },
+      metavar = "FLOW", default_text = "what the image is made for",
+      help = "how the kernel is entered: linux64, pvh or flat" },
+    { name = "unpack", type = "boolean", metavar = "true|false",
+      default_text = "if its format is known",
+      help = "unpack a bzImage on the host, not in the guest" },
+    { name = "slide", type = "integer", metavar = "BYTES", min = 0,
+      max = 1024 * MIB, multiple_of = 2 * MIB, hex = true, default = 0,
+      help = "move an unpacked kernel up by this much" },
+}
+
+local memory = {
+    { name = "size_mib", type = "integer", metavar = "MIB", min = 1,
+      max = 64 * MIB, default = 256, help = "size of guest memory in MiB" },
+    { name = "shared", type = "boolean", metavar = "true|false",
+      default = false,
+      help = "back it by a memfd that other processes can map" },
+    { name = "huge_pages", type = "boolean", metavar = "true|false",
+      default = false, help = "back it by 2 MiB pages of hugetlbfs" },
+}
+
+local vcpus = {
+    -- Local APIC ids have 8 bits: 255 is broadcast, one more is the I/O APIC's.
+    { name = "num", type = "integer", metavar = "N", min = 1, max = 254,
+      default = 1, help = "number of virtual CPUs" },
+}
+
+local console = {
+    { name = "stdio", help = "this terminal: Ctrl-A x quits, Ctrl-A c prompts" },
+    { name = "capture", help = "keep the output for the script only" },
+    { name = "pty", help = "a new pseudo-terminal, whose path is printed" },
+    { name = "file", metavar = "FILE", help = "write the output to FILE" },
+    { name = "unix", metavar = "PATH",
+      help = "listen on a unix socket at PATH" },
+}
+
+options.list = {
+    { name = "kernel", machine = true, params = kernel,
+      help = "what to boot" },
+    { name = "memory", machine = true, params = memory,
+      help = "guest memory" },
+    { name = "vcpus", aliases = { "vcpu" }, machine = true, params = vcpus,
+      help = "virtual CPUs" },
+    { name = "console", machine = true, forms = console, default = "stdio",
+      help = "where the serial console goes" },
+    { name = "name", machine = true, type = "string", metavar = "NAME",
+      default = "vm", pattern = "^[%w._-]+$",
+      pattern_help = "letters, digits and . _ -",
+      max_bytes = 32, help = "name of the machine, seen in thread names" },
+
+    { name = "timeout", type = "number", metavar = "SECONDS", min = 0.001,
+      max = 1e9, help = "stop the machine after this time, with exit code 124" },
+    { short = "e", type = "string", metavar = "CODE", repeatable = true,
+      help = "run Lua code, before the script if there is one" },
+    { short = "i", flag = true,
+      help = "open a Lua prompt, after the script if there is one" },
+    { name = "check", flag = true,
+      help = "validate the command line, start nothing" },
+    { name = "version", flag = true, stop = true,
+      help = "print the version and the built-in features" },
+    { name = "help", short = "h", flag = true, stop = true,
+      help = "print this help" },
+    { name = "completion", type = "choice", choices = { "bash" },
+      metavar = "SHELL", stop = true,
+      help = "print a completion script for SHELL: bash" },
+    { name = "man", flag = true, stop = true,
+      help = "print the manual page (roff)" },
+
+    { name = "block", aliases = { "blk" }, machine = true,
+      later = "block devices" },
+    { name = "net", machine = true, later = "network devices" },
+    { name = "vsock", machine = true, later = "vsock devices" },
+    { name = "rng", machine = true, later = "entropy devices" },
+    { name = "balloon", machine = true, later = "memory balloons" },
+    { name = "share", machine = true, later = "shared folders" },
+    { name = "transport", machine = true, later = "virtio transports" },
+}
+
+--- Find by name or alias in a list of options, parameters or forms.
+-- @return the entry, or nil
+function options.find(list, name)
+    for _, entry in ipairs(list) do
+        if entry.name == name then
+            return entry
+        end
+        for _, alias in ipairs(entry.aliases or {}) do
+            if alias == name then
+                return entry
+            end
+        end
+    end
+    return nil
+end
+
+--- The names of a list, in its order; with aliases when asked for.
+function options.names(list, with_aliases)
+    local names = {}
+    for _, entry in ipairs(list) do
+        names[#names + 1] = entry.name
+        for _, alias in ipairs(with_aliases and entry.aliases or {}) do
+            names[#names + 1] = alias
+        end
+    end
+    return names
+end
+
+--- The options that vmm.vm{...} has too, without those of later versions.
+function options.of_machine()
+    local list = {}
+    for _, option in ipairs(options.list) do
+        if option.machine and not option.later then
+            list[#list + 1] = option
+        end
+    end
+    return list
+end
+
+return options
