@@ -25,12 +25,18 @@ struct vmm_image {
     char name[128]; /* for messages: the path, shortened */
 };
 
-/* Read a regular file whole (private copy: the file may change meanwhile). */
+#define VMM_IMAGE_BYTES_MAX (UINT64_C(4) << 30)
+
+/*
+ * Read a regular file of 1 .. VMM_IMAGE_BYTES_MAX bytes whole (private copy:
+ * the file may change meanwhile).  On failure the image is closed.
+ */
 VMM_API int vmm_image_open(const char *path, struct vmm_image *image,
                            struct vmm_error *err);
 /* Borrow bytes that outlive the image. */
 VMM_API void vmm_image_borrow(const void *bytes, uint64_t size_bytes,
                               const char *name, struct vmm_image *image);
+/* Idempotent; a zeroed image is closed. */
 VMM_API void vmm_image_close(struct vmm_image *image);
 
 enum vmm_image_kind {
