@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* What the files of src/kvm share and nobody else sees. */
+#ifndef VMM_KVM_INTERNAL_H
+#define VMM_KVM_INTERNAL_H
+
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vmm/kvm.h>
+#include <vmm/vcpu.h>
+
+/* GSIs that a line can be made for (KVM_MAX_IRQ_ROUTES is 4096; the default
+ * routing has 24). */
+#define VMM_GSI_COUNT 1024
+
+/* The kernel refuses more CPUID entries than this (KVM_MAX_CPUID_ENTRIES). */
+#define VMM_CPUID_ENTRIES_MAX 256
+
+/* Highest vCPU id: KVM's own limit for the x2APIC ids of this API. */
+#define VMM_VCPU_ID_MAX 4095
+
+struct vmm_kvm {
+    int fd;
+    size_t run_bytes; /* of a vCPU's kvm_run mapping */
+    pthread_mutex_t cpuid_lock;
+    struct kvm_cpuid2 *supported_cpuid; /* NULL until asked for */
+};
+
+/* What an irq line's context points to. */
+struct vmm_irq_pin {
+    struct vmm_vm *vm;
+    uint32_t gsi;
+};
+
+struct vmm_vm {
+    struct vmm_kvm *kvm;
+    int fd;
+    struct vmm_memory *memory; /* NULL until mapped */
+    bool has_irqchip;
+    bool has_pit;
+    atomic_uint vcpu_count;
+    struct vmm_irq_pin pins[VMM_GSI_COUNT];
+};
+
+struct vmm_vcpu {
+    struct vmm_vm *vm;
+    uint32_t id;
+    int fd;
+    struct kvm_run *run; /* shared with the kernel */
+    size_t run_bytes;
+
+    /* KVM_RUN: 0 or -errno.  A pointer so that tests of the thread need no
+     * KVM. */
+    int (*enter)(struct vmm_vcpu *vcpu);
+    void *enter_context; /* for the tests' enter */
+
+    /* Touched by whoever runs the vCPU only. */
+    bool io_pending; /* the last exit is completed by entering again */
+    bool exit_ready; /* run holds an exit that nobody has been given yet */
+
+    /*
+     * Everything below is guarded by lock, and so is each store of
+     * run->immediate_exit: whoever sets a request sets immediate_exit in the
+     * same critical section, and the thread clears it in the one where it
+     * reads the requests, so that no kick is lost.
+     */
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* CLOCK_MONOTONIC */
+    enum vmm_vcpu_thread_state state;
+    bool pause_requested; /* RUNNING, and to be PAUSED soon */
+    bool nmi_requested;
+    bool borrowed; /* run_once is under way outside the vCPU's thread */
+    bool joining;
+    pthread_t thread; /* valid unless NO_THREAD */
+    struct vmm_vcpu_thread_config config;
+
+    /* The thread's pthread_self(), 0 when there is none. */
+    atomic_ulong self;
+};
+
+/* KVM_CAP_*: its short name ("IRQFD"), or NULL. */
+const char *vmm_kvm_capability_name(int capability);
+
+/*
+ * Check what every VM of ours needs.  check answers as KVM_CHECK_EXTENSION
+ * does.  -ENOTSUP with every missing name in the text.
+ */
+int vmm_kvm_check_required(int (*check)(void *context, int capability),
+                           void *context, struct vmm_error *err);
+
+/* Prepare the part of a vCPU that needs no KVM: 0 or -errno. */
+int vmm_vcpu_init(struct vmm_vcpu *vcpu, uint32_t id, struct kvm_run *run,
+                  int (*enter)(struct vmm_vcpu *vcpu));
+/* Its thread must have been joined. */
+void vmm_vcpu_fini(struct vmm_vcpu *vcpu);
+
+/*
+ * Enter the guest once and decode the exit.  The caller is the one that runs
+ * the vCPU.  0 or -errno with the text set.
+ */
+int vmm_vcpu_step(struct vmm_vcpu *vcpu, struct vmm_exit *exit,
+                  struct vmm_error *err);
+/*
+ * Complete the pending access, lock held by the one that runs the vCPU.
+ * -EAGAIN when that led to another exit, which the next vmm_vcpu_step gives.
+ */
+int vmm_vcpu_settle(struct vmm_vcpu *vcpu, struct vmm_error *err);
+
+/* Decode vcpu->run; tells whether the exit must be completed by entering
+ * again. */
+bool vmm_exit_decode(struct kvm_run *run, struct vmm_exit *exit);
+
+/*
+ * Lock a vCPU for access to its state: 0 with the lock held, or -EBUSY while
+ * it runs elsewhere; doing is for the text ("get regs").
+ */
+int vmm_vcpu_hold(struct vmm_vcpu *vcpu, const char *doing,
+                  struct vmm_error *err);
+void vmm_vcpu_release(struct vmm_vcpu *vcpu);
+
+/* -ENOBUFS with *size set when *size < needed, else 0 with *size = needed. */
+int vmm_state_room(const char *name, size_t *size, size_t needed,
+                   struct vmm_error *err);
+/* -EINVAL unless size is expected. */
+int vmm_state_size(const char *name, size_t size, size_t expected,
+                   struct vmm_error *err);
+
+#endif

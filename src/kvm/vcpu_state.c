@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* A vCPU's state by name, as the kernel's structures. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "kvm/internal.h"
+
+/* Called with the vCPU held. */
+struct vcpu_state {
+    const char *name;
+    int (*get)(struct vmm_vcpu *vcpu, const struct vcpu_state *state,
+               void *buffer, size_t *size, struct vmm_error *err);
+    int (*set)(struct vmm_vcpu *vcpu, const struct vcpu_state *state,
+               const void *buffer, size_t size, struct vmm_error *err);
+    /* For those that one ioctl moves as one structure: */
+    unsigned long get_ioctl;
+    unsigned long set_ioctl;
+    size_t size;
+};
+
+static int ioctl_failed(const struct vmm_vcpu *vcpu, const char *verb,
+                        const char *name, struct vmm_error *err)
+{
+    const char *why = "";
+
+    if (strcmp(name, "lapic") == 0 && vcpu->vm && !vcpu->vm->has_irqchip)
+        why = " without an irqchip";
+    return vmm_error_errno(err, "vCPU %" PRIu32 ": KVM can't %s %s%s", vcpu->id,
+                           verb, name, why);
+}
+
+static int get_fixed(struct vmm_vcpu *vcpu, const struct vcpu_state *state,
+                     void *buffer, size_t *size, struct vmm_error *err)
+{
+    int r = vmm_state_room(state->name, size, state->size, err);
+
+    if (r < 0)
+        return r;
+    if (ioctl(vcpu->fd, state->get_ioctl, buffer) < 0)
+        return ioctl_failed(vcpu, "get", state->name, err);
+    return 0;
+}
+
+static int set_fixed(struct vmm_vcpu *vcpu, const struct vcpu_state *state,
+                     const void *buffer, size_t size, struct vmm_error *err)
+{
+    int r = vmm_state_size(state->name, size, state->size, err);
+
+    if (r < 0)
+        return r;
+    if (ioctl(vcpu->fd, state->set_ioctl, buffer) < 0)
+        return ioctl_failed(vcpu, "set", state->name, err);
+    return 0;
+}
+
+/* struct kvm_xsave has room for 4096 bytes; KVM_CAP_XSAVE2 tells how much the
+ * features of this VM take (AMX more). */
+static size_t xsave_bytes(const struct vmm_vcpu *vcpu)
+{
+    int bytes = ioctl(vcpu->vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_XSAVE2);
+
+    return bytes > (int)sizeof(struct kvm_xsave) ? (size_t)bytes
+                                                 : sizeof(struct kvm_xsave);
+}
+
+static int get_xsave(struct vmm_vcpu *vcpu, const struct vcpu_state *state,
+                     void *buffer, size_t *size, struct vmm_error *err)
+{
+    size_t bytes = xsave_bytes(vcpu);
+    int r = vmm_state_room(state->name, size, bytes, err);
+
+    if (r < 0)
+        return r;
+    if (ioctl(vcpu->fd,
+              bytes > sizeof(struct kvm_xsave) ? KVM_GET_XSAVE2 : KVM_GET_XSAVE,
+              buffer) < 0)
+        return ioctl_failed(vcpu, "get", state->name, err);
+    return 0;
+}
+
+static int set_xsave(struct vmm_vcpu *vcpu, const struct vcpu_state *state,
+                     const void *buffer, size_t size, struct vmm_error *err)
+{
+    int r = vmm_state_size(state->name, size, xsave_bytes(vcpu), err);
+
+    if (r < 0)
+        return r;
+    if (ioctl(vcpu->fd, KVM_SET_XSAVE, buffer) < 0)
+        return ioctl_failed(vcpu, "set", state->name, err);
+    return 0;
+}
+
+static int get_tsc_khz(struct vmm_vcpu *vcpu, const struct vcpu_state *state,
+                       void *buffer, size_t *size, struct vmm_error *err)
+{
+    int r = vmm_state_room(state->name, size, sizeof(uint32_t), err);
+
+    if (r < 0)
+        return r;
+    r = ioctl(vcpu->fd, KVM_GET_TSC_KHZ);
+    if (r < 0)
+        return ioctl_failed(vcpu, "get", state->name, err);
+    memcpy(buffer, &(uint32_t){(uint32_t)r}, sizeof(uint32_t));
+    return 0;
+}
+
+static int set_tsc_khz(struct vmm_vcpu *vcpu, const struct vcpu_state *state,
+                       const void *buffer, size_t size, struct vmm_error *err)
+{
+    uint32_t khz;
+    int r = vmm_state_size(state->name, size, sizeof(khz), err);
+
+    if (r < 0)
+        return r;
+    memcpy(&khz, buffer, sizeof(khz));
+    if (ioctl(vcpu->fd, KVM_SET_TSC_KHZ, (unsigned long)khz) < 0)
+        return vmm_error_errno(
+            err, "vCPU %" PRIu32 ": KVM can't set tsc_khz to %" PRIu32,
+            vcpu->id, khz);
+    return 0;
+}
+
+static size_t cpuid_bytes(uint32_t entries)
+{
+    return sizeof(struct kvm_cpuid2) +
+           entries * sizeof(struct kvm_cpuid_entry2);
+}
+
+static int get_cpuid(struct vmm_vcpu *vcpu, const struct vcpu_state *state,
+                     void *buffer, size_t *size, struct vmm_error *err)
+{
+    struct kvm_cpuid2 *cpuid = calloc(1, cpuid_bytes(VMM_CPUID_ENTRIES_MAX));
+    int r;
+
+    if (!cpuid)
+        return vmm_error_set(err, ENOMEM, "out of memory");
+    cpuid->nent = VMM_CPUID_ENTRIES_MAX;
+    if (ioctl(vcpu->fd, KVM_GET_CPUID2, cpuid) < 0) {
+        r = ioctl_failed(vcpu, "get", state->name, err);
+    } else {
+        r = vmm_state_room(state->name, size, cpuid_bytes(cpuid->nent), err);
+        if (r == 0)
+            memcpy(buffer, cpuid, *size);
+    }
+    free(cpuid);
+    return r;
+}
+
+static int set_cpuid(struct vmm_vcpu *vcpu, const struct vcpu_state *state,
+                     const void *buffer, size_t size, struct vmm_error *err)
+{
+    uint32_t entries;
+
+    if (size < sizeof(struct kvm_cpuid2))
+        return vmm_error_set(err, EINVAL,
+                             "state \"cpuid\" is %zu bytes or more, given %zu",
+                             sizeof(struct kvm_cpuid2), size);
+    memcpy(&entries, buffer, sizeof(entries));
+    if (entries > VMM_CPUID_ENTRIES_MAX)
+        return vmm_error_set(err, E2BIG, "%" PRIu32 " cpuid entries: up to %d",
+                             entries, VMM_CPUID_ENTRIES_MAX);
+
+    int r = vmm_state_size(state->name, size, cpuid_bytes(entries), err);
+    if (r < 0)
+        return r;
+    if (ioctl(vcpu->fd, KVM_SET_CPUID2, buffer) < 0)
+        return ioctl_failed(vcpu, "set", state->name, err);
+    return 0;
+}
+
+#define FIXED(name, ioctl_name, type)                                          \
+    {                                                                          \
+        name, get_fixed, set_fixed, KVM_GET_##ioctl_name,                      \
+            KVM_SET_##ioctl_name, sizeof(type)                                 \
+    }
+
+static const struct vcpu_state states[] = {
+    FIXED("regs", REGS, struct kvm_regs),
+    FIXED("sregs", SREGS, struct kvm_sregs),
+    FIXED("fpu", FPU, struct kvm_fpu),
+    {"xsave", get_xsave, set_xsave, 0, 0, 0},
+    FIXED("xcrs", XCRS, struct kvm_xcrs),
+    FIXED("lapic", LAPIC, struct kvm_lapic_state),
+    FIXED("debugregs", DEBUGREGS, struct kvm_debugregs),
+    FIXED("mp_state", MP_STATE, struct kvm_mp_state),
+    FIXED("vcpu_events", VCPU_EVENTS, struct kvm_vcpu_events),
+    {"tsc_khz", get_tsc_khz, set_tsc_khz, 0, 0, 0},
+    {"cpuid", get_cpuid, set_cpuid, 0, 0, 0},
+};
+
+static const struct vcpu_state *find(const char *name, struct vmm_error *err)
+{
+    for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++)
+        if (strcmp(states[i].name, name) == 0)
+            return &states[i];
+    vmm_error_set(err, ENOENT,
+                  "no vCPU state \"%s\": one of regs, sregs, fpu, xsave, xcrs, "
+                  "lapic, debugregs, mp_state, vcpu_events, tsc_khz, cpuid",
+                  name);
+    return NULL;
+}
+
+int vmm_vcpu_get_state(struct vmm_vcpu *vcpu, const char *name, void *buffer,
+                       size_t *size, struct vmm_error *err)
+{
+    vmm_error_clear(err);
+
+    const struct vcpu_state *state = find(name, err);
+    if (!state)
+        return -ENOENT;
+    int r = vmm_vcpu_hold(vcpu, "get its state", err);
+    if (r < 0)
+        return r;
+    r = state->get(vcpu, state, buffer, size, err);
+    vmm_vcpu_release(vcpu);
+    return r;
+}
+
+int vmm_vcpu_set_state(struct vmm_vcpu *vcpu, const char *name,
+                       const void *buffer, size_t size, struct vmm_error *err)
+{
+    vmm_error_clear(err);
+
+    const struct vcpu_state *state = find(name, err);
+    if (!state)
+        return -ENOENT;
+    int r = vmm_vcpu_hold(vcpu, "set its state", err);
+    if (r < 0)
+        return r;
+    r = state->set(vcpu, state, buffer, size, err);
+    vmm_vcpu_release(vcpu);
+    return r;
+}
+
+int vmm_vcpu_get_regs(struct vmm_vcpu *vcpu, struct kvm_regs *regs,
+                      struct vmm_error *err)
+{
+    size_t size = sizeof(*regs);
+
+    return vmm_vcpu_get_state(vcpu, "regs", regs, &size, err);
+}
+
+int vmm_vcpu_set_regs(struct vmm_vcpu *vcpu, const struct kvm_regs *regs,
+                      struct vmm_error *err)
+{
+    return vmm_vcpu_set_state(vcpu, "regs", regs, sizeof(*regs), err);
+}
+
+int vmm_vcpu_get_sregs(struct vmm_vcpu *vcpu, struct kvm_sregs *sregs,
+                       struct vmm_error *err)
+{
+    size_t size = sizeof(*sregs);
+
+    return vmm_vcpu_get_state(vcpu, "sregs", sregs, &size, err);
+}
+
+int vmm_vcpu_set_sregs(struct vmm_vcpu *vcpu, const struct kvm_sregs *sregs,
+                       struct vmm_error *err)
+{
+    return vmm_vcpu_set_state(vcpu, "sregs", sregs, sizeof(*sregs), err);
+}
+
+int vmm_vcpu_set_cpuid(struct vmm_vcpu *vcpu, const struct kvm_cpuid2 *cpuid,
+                       struct vmm_error *err)
+{
+    return vmm_vcpu_set_state(vcpu, "cpuid", cpuid, cpuid_bytes(cpuid->nent),
+                              err);
+}
