@@ -200,6 +200,9 @@ int vmm_vcpu_nmi(struct vmm_vcpu *vcpu, struct vmm_error *err)
     if (vcpu->state == VMM_VCPU_RUNNING && !vmm_vcpu_is_self(vcpu)) {
         vcpu->nmi_requested = true;
         kick(vcpu);
+    } else if (vcpu->borrowed) {
+        r = vmm_error_set(err, EBUSY, "vCPU %" PRIu32 " is being run once",
+                          vcpu->id);
     } else if (ioctl(vcpu->fd, KVM_NMI) < 0) {
         r = vmm_error_errno(err, "vCPU %" PRIu32 ": KVM_NMI", vcpu->id);
     }
