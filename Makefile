@@ -111,6 +111,43 @@ $(B)/gen/scripts.S: src/lua/embed.sh $(SCRIPTS)
 	@mkdir -p $(@D)
 	$(Q)src/lua/embed.sh $(SCRIPTS) > $@
 
+# ---- tests/guest: tiny guests, each as flat binary, ELF and (64-bit ones) bzImage ------
+# A name that ends in 16 or 32 tells the mode of the entry; all others are 64-bit.
+GUEST_NAMES := $(sort $(basename $(notdir $(wildcard tests/guest/*.[cS]))))
+GUEST_NAMES_64 := $(filter-out %16 %32,$(GUEST_NAMES))
+GUEST_C_NAMES := $(basename $(notdir $(wildcard tests/guest/*.c)))
+GUESTS := $(GUEST_NAMES:%=$(B)/guest/%.elf) $(GUEST_NAMES:%=$(B)/guest/%.bin) \
+	$(GUEST_NAMES_64:%=$(B)/guest/%.bzimage)
+GUEST_BASE = $(if $(filter %16,$(1)),0x7c00,0x100000)
+GUEST_CFLAGS := -std=gnu11 -O1 -ffreestanding -fpie -fvisibility=hidden \
+	-mgeneral-regs-only -mno-red-zone -fno-stack-protector -fcf-protection=none \
+	-fno-asynchronous-unwind-tables -Wall -Wextra $(if $(WERROR),-Werror)
+GUEST_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none,-z,noexecstack \
+	-Wl,-T,tests/guest/lib/guest.ld
+
+guests: $(GUESTS) ## build the tiny guests of the tests into .build/guest
+.PHONY: guests
+$(B)/guest/%.o: tests/guest/%.c | $(B)/packages-build
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(GUEST_CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/guest/%.o: tests/guest/%.S | $(B)/packages-build
+	@mkdir -p $(@D)
+	$(call say,AS,$@)
+	$(Q)$(CC) -MMD -MP -c -o $@ $<
+$(GUEST_C_NAMES:%=$(B)/guest/%.elf): $(B)/guest/lib/start.o $(B)/guest/lib/guest.o
+$(B)/guest/%.elf: $(B)/guest/%.o tests/guest/lib/guest.ld
+	$(call say,LD,$@)
+	$(Q)$(CC) $(GUEST_LDFLAGS) -Wl,--defsym=guest_base=$(call GUEST_BASE,$*) \
+		-o $@ $(filter %.o,$^)
+$(B)/guest/%.bin: $(B)/guest/%.elf
+	$(Q)objcopy -O binary $< $@
+$(B)/guest/%.bzimage.o: tests/guest/lib/bzimage.S $(B)/guest/%.bin
+	$(Q)$(CC) -DIMAGE='"$(B)/guest/$*.bin"' -c -o $@ $<
+$(B)/guest/%.bzimage: $(B)/guest/%.bzimage.o
+	$(call say,BZIMAGE,$@)
+	$(Q)objcopy -O binary $< $@
+
 # ---- products ------------------------------------------------------------------------
 all: vmm-reference ## build the program
 .PHONY: all
