@@ -1,0 +1,221 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- Compose an initramfs: a tree of files in memory, from the host, and of busybox, written as cpio.
+
+local cpio = require "vmm.cpio"
+local process = require "vmm.process"
+
+local initramfs = {}
+
+local Tree = {}
+Tree.__index = Tree
+
+--- Start a tree laid out like a Debian root: /bin, /sbin, /lib and /lib64 lead into /usr.
+function initramfs.new()
+    local tree = setmetatable({ entries = {}, order = {} }, Tree)
+    for _, name in ipairs { "bin", "sbin", "lib", "lib64" } do
+        tree:directory("/usr/" .. name)
+        tree:symlink("/" .. name, "usr/" .. name)
+    end
+    return tree
+end
+
+-- Resolve "." and "..", doubled slashes, and the tree's own links among the parents of path.
+local function canonical(self, path)
+    local parts = {}
+    for part in path:gmatch("[^/]+") do
+        local parent = "/" .. table.concat(parts, "/")
+        local entry = self.entries[parent]
+        if entry and entry.kind == "symlink" then
+            local base = entry.target:sub(1, 1) == "/" and "" or parent:match("^(.*)/")
+            parent = canonical(self, base .. "/" .. entry.target)
+            parts = {}
+            for piece in parent:gmatch("[^/]+") do
+                parts[#parts + 1] = piece
+            end
+        end
+        if part == ".." then
+            parts[#parts] = nil
+        elseif part ~= "." then
+            parts[#parts + 1] = part
+        end
+    end
+    return "/" .. table.concat(parts, "/")
+end
+
+-- A later entry of the same path replaces the earlier one; a directory stays a directory.
+local function add(self, path, entry)
+    path = canonical(self, path)
+    local old = self.entries[path]
+    if path == "/" or old and old.kind == "directory" and entry.kind == "directory" then
+        return
+    end
+    if not old then
+        add(self, path:match("^(.*)/") .. "/", { kind = "directory" })
+        self.order[#self.order + 1] = path
+    elseif old.kind == "directory" then
+        error(path .. " is a directory already", 3)
+    end
+    self.entries[path] = entry
+end
+
+--- Add a directory (and the parents of it, as with every entry below).
+function Tree:directory(path, mode)
+    add(self, path, { kind = "directory", mode = mode })
+end
+
+--- Add a file with the given text.
+function Tree:file(path, text, mode)
+    add(self, path, { kind = "file", text = text, mode = mode })
+end
+
+--- Add a copy of a host file, read when the tree is written.
+function Tree:copy(path, host_path, mode)
+    add(self, path, { kind = "host_file", host_path = host_path, mode = mode })
+end
+
+--- Add a symbolic link.
+function Tree:symlink(path, target)
+    add(self, path, { kind = "symlink", target = target })
+end
+
+--- Add a device node: kind "c" or "b".
+function Tree:device(path, kind, major, minor, mode)
+    add(self, path, { kind = "device", device = kind, major = major, minor = minor, mode = mode })
+end
+
+--- Is there an entry of that path?
+function Tree:has(path)
+    return self.entries[canonical(self, path)] ~= nil
+end
+
+--- Add busybox as /bin/busybox and a link for each of its applets that the tree lacks.
+-- Returns true, or nil and a message.
+function Tree:busybox(host_path)
+    host_path = host_path or process.which("busybox")
+    local list = host_path and process.capture { host_path, "--list-full" }
+    if not list then
+        return nil, "no busybox on this host; install Debian's busybox-static"
+    end
+    self:copy("/bin/busybox", host_path, 0x1ed)
+    for applet in list:gmatch("[^\n]+") do
+        if not self:has("/" .. applet) then
+            self:symlink("/" .. applet, "/bin/busybox")
+        end
+    end
+    return true
+end
+
+local function lines_of(path)
+    local file = io.open(path, "r")
+    local text = file and file:read("a") or ""
+    if file then
+        file:close()
+    end
+    return text:gmatch("[^\n]+")
+end
+
+-- "kernel/virt/lib/irqbypass.ko.xz" -> "irqbypass"; the kernel takes - and _ for the same.
+local function module_name(path)
+    return (path:match("([^/]+)$"):gsub("%.ko.*$", ""):gsub("-", "_"))
+end
+
+--- Find the module files that give the named modules, dependencies first.
+-- directory: the host's lib/modules/RELEASE with modules.dep and modules.builtin.
+-- Returns an array of paths relative to it (none for a module built into the kernel),
+-- or nil and a message.
+function initramfs.module_order(directory, names)
+    local paths, needs, builtin = {}, {}, {}
+    for line in lines_of(directory .. "/modules.dep") do
+        local path, rest = line:match("^([^:]+):(.*)$")
+        if path then
+            paths[module_name(path)], needs[path] = path, rest
+        end
+    end
+    if not next(paths) then
+        return nil, directory .. "/modules.dep: missing or empty; depmod makes it"
+    end
+    for path in lines_of(directory .. "/modules.builtin") do
+        builtin[module_name(path)] = true
+    end
+    local order, seen = {}, {}
+    local function visit(path)
+        if not seen[path] then
+            seen[path] = true
+            for need in needs[path]:gmatch("%S+") do
+                visit(need)
+            end
+            order[#order + 1] = path
+        end
+    end
+    for _, name in ipairs(names) do
+        local key = module_name(name)
+        if paths[key] then
+            visit(paths[key])
+        elseif not builtin[key] then
+            return nil, ("no kernel module %s in %s"):format(name, directory)
+        end
+    end
+    return order
+end
+
+--- Add kernel modules with what they depend on, under /lib/modules/RELEASE.
+-- Returns the paths in the tree in the order insmod wants them, or nil and a message.
+function Tree:modules(directory, names)
+    local order, message = initramfs.module_order(directory, names)
+    if not order then
+        return nil, message
+    end
+    for index, path in ipairs(order) do
+        order[index] = ("/lib/modules/%s/%s"):format(directory:match("([^/]+)/*$"), path)
+        self:copy(order[index], directory .. "/" .. path)
+    end
+    return order
+end
+
+--- Pass the tree to put(bytes) as one cpio archive; returns true, or nil and a message.
+function Tree:emit(put)
+    local writer = cpio.writer(put)
+    for _, path in ipairs(self.order) do
+        local entry = self.entries[path]
+        if entry.kind == "host_file" then
+            local ok, message = writer:host_file(path, entry.host_path, entry.mode)
+            if not ok then
+                return nil, message
+            end
+        elseif entry.kind == "symlink" then
+            writer:symlink(path, entry.target)
+        elseif entry.kind == "device" then
+            writer:device(path, entry.device, entry.major, entry.minor, entry.mode)
+        elseif entry.kind == "file" then
+            writer:file(path, entry.text, entry.mode)
+        else
+            writer:directory(path, entry.mode)
+        end
+    end
+    writer:finish()
+    return true
+end
+
+--- Write the tree to a host file. options.gzip: compress it with the host's gzip.
+-- Returns true, or nil and a message.
+function Tree:write(path, options)
+    local file, message
+    if options and options.gzip then
+        file, message = io.popen("gzip -n -6 >" .. process.quote(path), "w")
+    else
+        file, message = io.open(path, "wb")
+    end
+    if not file then
+        return nil, message
+    end
+    local failed
+    local ok, why = self:emit(function(bytes)
+        failed = failed or not file:write(bytes)
+    end)
+    if not file:close() or failed then
+        return nil, path .. ": cannot be written whole (disk full?)"
+    end
+    return ok, why
+end
+
+return initramfs

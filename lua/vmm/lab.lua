@@ -1,0 +1,248 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- The lab: a throwaway host with emulated AMD SVM that runs this program's command line, for
+-- machines that offer no VMX/SVM themselves.
+
+local guests = require "vmm.guests"
+local host = require "vmm.lab.host"
+local initramfs = require "vmm.initramfs"
+local inside = require "vmm.lab.inside"
+local payload = require "vmm.lab.payload"
+local process = require "vmm.process"
+
+local lab = {}
+
+local MODULES = { "kvm-amd", "virtio_pci", "virtio_console" }
+
+local USAGE = [[
+usage: vmm-reference lab [lab options --] [args...]
+Run "vmm-reference args..." in a throwaway host with emulated AMD SVM (QEMU). Files named by
+args are carried in, the output and the exit code out. Lab options need the "--" after them:
+  --memory size_mib=N   memory of the lab (default 3072)
+  --cpus N              its CPUs (default 2)
+  --timeout SECONDS     end the program after that time with exit code 124 (default: none)
+  --boot-timeout SECONDS  how long the lab may take to start (default 60)
+  --program PATH        run this program instead of vmm-reference
+  --file PATH           carry this file or directory in as well (repeatable)
+  --out DIR             copy what the program leaves in /out to DIR
+  --busted              carry the busted test runner and its Lua modules in
+]]
+
+local DEFAULTS = { memory_mib = 3072, cpus = 2, run_limit = 0, boot_limit = 60 }
+
+local function number(low, high)
+    return function(options, key, word, value)
+        local n = value and value:match("^%d+$") and tonumber(value)
+        if not n or n < low or n > high then
+            return nil, ("%s: %s is not a whole number from %d to %d")
+                :format(word, tostring(value), low, high)
+        end
+        options[key] = n
+        return true
+    end
+end
+
+local function text(options, key, word, value)
+    if not value or value == "" then
+        return nil, word .. ": needs a value"
+    end
+    options[key] = value
+    return true
+end
+
+local function memory(options, key, word, value)
+    return number(256, 1 << 20)(options, key, word, value and value:gsub("^size_mib=", ""))
+end
+
+local function file(options, key, word, value)
+    options[key] = options[key] or {}
+    return text(options[key], #options[key] + 1, word, value)
+end
+
+-- Option to { key of the options table, parser } or, without a value, { key }.
+local OPTIONS = {
+    ["--memory"] = { "memory_mib", memory },
+    ["--cpus"] = { "cpus", number(1, 64) },
+    ["--timeout"] = { "run_limit", number(1, 86400) },
+    ["--boot-timeout"] = { "boot_limit", number(1, 86400) },
+    ["--program"] = { "program", text },
+    ["--file"] = { "files", file },
+    ["--out"] = { "out_directory", text },
+    ["--busted"] = { "busted" },
+}
+
+--- Split a lab's command line into the lab's options and the program's arguments.
+-- What precedes "--" is the lab's if all of it is options of the lab; else all is the program's.
+-- Returns options (args among them), or nil and a message.
+function lab.parse(args)
+    local options = setmetatable({}, { __index = DEFAULTS })
+    local index, wrong = 1, nil
+    while OPTIONS[args[index]] do
+        local key, parser = table.unpack(OPTIONS[args[index]])
+        local ok, message = true, nil
+        if parser then
+            ok, message = parser(options, key, args[index], args[index + 1])
+            index = index + 2
+        else
+            options[key] = true
+            index = index + 1
+        end
+        wrong = wrong or not ok and message or nil
+    end
+    if args[index] == "--" then
+        options.args = table.move(args, index + 1, #args, 1, {})
+    else
+        options, wrong = setmetatable({ args = args }, { __index = DEFAULTS }), nil
+    end
+    return not wrong and options or nil, wrong
+end
+
+-- Environment the program sees: ours where it concerns it, and the lab's own facts.
+local function environment()
+    local result = {
+        VMM_TIMEOUT_SCALE = "10", VMM_CACHE = guests.cache(), VMM_LAB = "1",
+    }
+    for name, value in pairs(process.environment()) do
+        if name:find("^VMM_[%w_]+$") or name:find("^LUA_[%w_]+$")
+                or name == "TERM" or name == "LANG" then
+            result[name] = value
+        end
+    end
+    return result
+end
+
+-- The Lua library when it is not embedded in the program but read from a directory.
+local function add_library(tree, directory)
+    for _, pattern in ipairs { "vmm.lab", "busted" } do
+        local path = package.searchpath(pattern, package.path)
+        local top = path and payload.absolute(directory, path):match("^(.*)/vmm/lab%.lua$")
+        if top then
+            payload.add(tree, top .. "/vmm")
+        end
+    end
+end
+
+-- Debian's busted: a script, Lua modules, and C modules with their libraries.
+local function add_busted(tree)
+    for _, path in ipairs { "/usr/bin/busted", "/usr/share/lua/5.4" } do
+        payload.add(tree, path)
+    end
+    for _, module in ipairs(process.find("/usr/lib/x86_64-linux-gnu/lua/5.4", "*.so")) do
+        payload.add_program(tree, module)
+    end
+end
+
+-- Add the program and all that its arguments name; returns its path, or nil and a message.
+local function add_program(tree, options, directory)
+    local name = options.program
+    local program = not name and process.executable()
+        or name:find("/", 1, true) and payload.absolute(directory, name) or process.which(name)
+    if not program or not process.stat1(program) then
+        return nil, ("--program %s: no such program"):format(name)
+    end
+    payload.add_program(tree, program)
+    for _, path in ipairs(options.files or {}) do
+        path = payload.absolute(directory, path)
+        if not process.stat1(path) then
+            return nil, ("--file %s: no such file or directory"):format(path)
+        end
+        payload.add(tree, path)
+    end
+    for _, named in ipairs(payload.named(directory, options.args)) do
+        if named.kind == "file" then
+            payload.add(tree, named.path)
+            if named.path:find("%.lua$") then
+                payload.add_neighbours(tree, named.path)
+            end
+        end
+    end
+    return program
+end
+
+-- Compose the lab's initramfs at path; returns true, or nil and a message.
+local function compose(path, options, kernel)
+    local directory = process.current_directory()
+    local tree = initramfs.new()
+    local ok, message = tree:busybox()
+    local order = ok and tree:modules(kernel.modules, MODULES)
+    if not order then
+        return nil, message
+    end
+    for _, name in ipairs { "/proc", "/sys", "/dev", "/tmp", "/root", "/out", directory } do
+        tree:directory(name)
+    end
+    tree:device("/dev/console", "c", 5, 1)
+    local program
+    program, message = add_program(tree, options, directory)
+    if not program then
+        return nil, message
+    end
+    add_library(tree, directory)
+    if options.busted then
+        add_busted(tree)
+    end
+    if process.stat1("/etc/ld.so.cache") then
+        tree:copy("/etc/ld.so.cache", "/etc/ld.so.cache")
+    end
+    tree:file("/etc/passwd", "root::0:0:root:/root:/bin/sh\n")
+    tree:file("/etc/group", "root:x:0:\n")
+    tree:file("/etc/hosts", "127.0.0.1 localhost lab\n")
+    tree:file("/init", inside.INIT, 0x1ed)
+    tree:file("/lab/modules", table.concat(order, "\n") .. "\n")
+    if options.terminal then
+        tree:file("/lab/terminal", "")
+    end
+    local argv = table.move(options.args, 1, #options.args, 2, { program })
+    tree:file("/lab/run", inside.run(directory, environment(), argv), 0x1ed)
+    return tree:write(path)
+end
+
+--- Run a command line in a lab; options as lab.parse gives them. Returns an exit code: the
+-- program's, 124 after a time-out, or nil and a message when there can be no lab.
+function lab.run(options)
+    if not process.which("qemu-system-x86_64") then
+        return nil, "no qemu-system-x86_64 on this host; install Debian's qemu-system-x86"
+    end
+    local kernel, message = guests.kernel("cloud-amd64")
+    if not kernel then
+        return nil, message
+    end
+    local scratch
+    scratch, message = process.temporary_directory("vmm-lab")
+    if not scratch then
+        return nil, message
+    end
+    local terminal = process.run { "test", "-t", "0", "-a", "-t", "1" } == 0
+    local settings = setmetatable({
+        kernel = kernel.path, initrd = scratch .. "/initrd", scratch = scratch,
+        terminal = terminal, out = options.out_directory,
+    }, { __index = options })
+    local ok
+    ok, message = compose(settings.initrd, settings, kernel)
+    if ok and options.out_directory then
+        ok, message = process.make_directory(options.out_directory)
+    end
+    if not ok then
+        process.remove(scratch)
+        return nil, message
+    end
+    return host.run(settings)
+end
+
+--- The command: "vmm-reference lab args..."; returns an exit code (125: the lab failed).
+function lab.main(args)
+    if args[1] == "--help" and #args == 1 then
+        io.stdout:write(USAGE)
+        return 0
+    end
+    local options, message = lab.parse(args)
+    local code
+    if options then
+        code, message = lab.run(options)
+    end
+    if not code then
+        io.stderr:write("vmm-reference: lab: ", message, "\n")
+    end
+    return code or options and 125 or 2
+end
+
+return lab
