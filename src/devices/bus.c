@@ -65,7 +65,7 @@ struct vmm_bus {
     char name[16];
 };
 
-/* ---- ranges and tables --------------------------------------------------- */
+/* ---- ranges and tables ---- */
 
 static void range_unpin(struct range *range)
 {
@@ -138,7 +138,7 @@ static struct table *table_without(const struct table *old, size_t at)
     return table;
 }
 
-/* ---- the big reader lock ------------------------------------------------- */
+/* ---- the big reader lock ---- */
 
 static pthread_rwlock_t *own_stripe(struct vmm_bus *bus)
 {
@@ -180,7 +180,7 @@ static bool look_up(struct vmm_bus *bus, uint64_t address, struct entry *entry)
     return found;
 }
 
-/* ---- life ---------------------------------------------------------------- */
+/* ---- life ---- */
 
 int vmm_bus_new(const char *name, uint64_t limit, struct vmm_bus **out,
                 struct vmm_error *err)
@@ -218,7 +218,7 @@ void vmm_bus_free(struct vmm_bus *bus)
     free(bus);
 }
 
-/* ---- changes ------------------------------------------------------------- */
+/* ---- changes ---- */
 
 static const char *range_name(const struct range *range)
 {
@@ -387,7 +387,7 @@ void vmm_bus_each(struct vmm_bus *bus,
     pthread_mutex_unlock(&bus->writers);
 }
 
-/* ---- accesses ------------------------------------------------------------ */
+/* ---- accesses ---- */
 
 /* Exactly one of these is set. */
 struct data {

@@ -108,8 +108,7 @@ static struct serial *serial_of(struct vmm_device *device)
     return (struct serial *)device;
 }
 
-/* ---- interrupts ------------------------------------------------------------
- */
+/* ---- interrupts ---- */
 
 static bool fifos_enabled(const struct serial *s)
 {
@@ -155,8 +154,7 @@ static void update_irq(struct serial *s)
     vmm_irq_set(&s->config.irq, level);
 }
 
-/* ---- transmitter ------------------------------------------------------------
- */
+/* ---- transmitter ---- */
 
 /* Offer what is in the transmitter to the host. */
 static void transmit(struct serial *s)
@@ -173,8 +171,7 @@ static void transmit(struct serial *s)
     s->thre_interrupt = s->transmitting == 0;
 }
 
-/* ---- receiver ---------------------------------------------------------------
- */
+/* ---- receiver ---- */
 
 /* The character that is next to be read shows its errors in LSR. */
 static void reveal_errors(struct serial *s)
@@ -245,8 +242,7 @@ static void clear_receiver(struct serial *s)
     s->timeout = false;
 }
 
-/* ---- modem lines ------------------------------------------------------------
- */
+/* ---- modem lines ---- */
 
 /* In loopback the outputs drive the inputs: RTS CTS, DTR DSR, OUT1 RI, OUT2
  * DCD. */
@@ -268,8 +264,7 @@ static void update_modem_status(struct serial *s)
     s->msr = inputs | (s->msr & MSR_DELTAS) | changed >> 4;
 }
 
-/* ---- registers, by address (data sheet table II) --------------------------
- */
+/* ---- registers, by address (data sheet table II) ---- */
 
 static uint8_t rbr_read(struct serial *s)
 {
@@ -448,8 +443,7 @@ static const struct serial_register *find_register(const struct serial *s,
     return &registers[offset & 7];
 }
 
-/* ---- the device -------------------------------------------------------------
- */
+/* ---- the device ---- */
 
 static void serial_read(struct vmm_device *device, uint64_t offset,
                         uint8_t *value, size_t size)
@@ -517,8 +511,7 @@ int vmm_serial_new(const struct vmm_serial_config *config,
     return 0;
 }
 
-/* ---- the host's side --------------------------------------------------------
- */
+/* ---- the host's side ---- */
 
 void vmm_serial_input_ready(struct vmm_device *device)
 {
