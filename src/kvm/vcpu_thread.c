@@ -172,7 +172,10 @@ static void *thread_main(void *argument)
 {
     struct vmm_vcpu *vcpu = argument;
     bool go_on = true;
+    char name[16];
 
+    snprintf(name, sizeof(name), "vcpu%" PRIu32, vcpu->id);
+    pthread_setname_np(pthread_self(), name);
     atomic_store(&vcpu->self, pthread_self());
     pthread_mutex_lock(&vcpu->lock);
     while (go_on && wait_for_turn(vcpu)) {
@@ -230,16 +233,11 @@ static void thread_signal_mask(int kick_signal, sigset_t *mask)
 static int create_thread(struct vmm_vcpu *vcpu)
 {
     sigset_t mask, old;
-    char name[16];
 
     thread_signal_mask(vcpu->config.kick_signal, &mask);
     pthread_sigmask(SIG_SETMASK, &mask, &old);
     int code = pthread_create(&vcpu->thread, NULL, thread_main, vcpu);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (code == 0) {
-        snprintf(name, sizeof(name), "vcpu%" PRIu32, vcpu->id);
-        pthread_setname_np(vcpu->thread, name);
-    }
     return code;
 }
 
