@@ -136,6 +136,7 @@ $(B)/guest/%.o: tests/guest/%.S | $(B)/packages-build
 	$(call say,AS,$@)
 	$(Q)$(CC) -MMD -MP -c -o $@ $<
 $(GUEST_C_NAMES:%=$(B)/guest/%.elf): $(B)/guest/lib/start.o $(B)/guest/lib/guest.o
+$(B)/guest/serial_irq.elf: $(B)/guest/lib/interrupt.o
 $(B)/guest/%.elf: $(B)/guest/%.o tests/guest/lib/guest.ld
 	$(call say,LD,$@)
 	$(Q)$(CC) $(GUEST_LDFLAGS) -Wl,--defsym=guest_base=$(call GUEST_BASE,$*) \
