@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* Raw mode and its end, whichever way the program ends. */
+#include "base/terminal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* How long a signal that asks to end may wait to be taken. */
+#define PATIENCE_SECONDS 2
+
+/* Room for a handler on a thread whose stack has overflowed. */
+#define SIGNAL_STACK_BYTES 65536
+
+enum signal_kind {
+    ASKS,    /* to end in order */
+    KILLS,   /* restore, then the former handling */
+    STOPS,   /* restore, stop */
+    RESUMES, /* raw again */
+    EXPIRES, /* nobody took the signal that asked */
+    NOTHING, /* only keep the default from killing */
+};
+
+static const struct {
+    int number;
+    enum signal_kind kind;
+} SIGNALS[] = {
+    {SIGINT, ASKS},     {SIGTERM, ASKS},    {SIGHUP, ASKS},
+    {SIGQUIT, ASKS},    {SIGSEGV, KILLS},   {SIGBUS, KILLS},
+    {SIGABRT, KILLS},   {SIGFPE, KILLS},    {SIGILL, KILLS},
+    {SIGTRAP, KILLS},   {SIGSYS, KILLS},    {SIGXCPU, KILLS},
+    {SIGXFSZ, KILLS},   {SIGUSR1, KILLS},   {SIGUSR2, KILLS},
+    {SIGTSTP, STOPS},   {SIGCONT, RESUMES}, {SIGALRM, EXPIRES},
+    {SIGPIPE, NOTHING},
+};
+#define SIGNAL_COUNT (sizeof(SIGNALS) / sizeof(SIGNALS[0]))
+_Static_assert(SIGNAL_COUNT <= VMM_TERMINAL_SIGNALS_MAX, "signal table");
+
+static int signal_index(int number)
+{
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        if (SIGNALS[i].number == number)
+            return (int)i;
+    }
+    return -1;
+}
+
+/* Every signal of the table that may be put off, so that a change of mode is
+ * not interrupted half-way. */
+static void block_signals(sigset_t *former)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        if (SIGNALS[i].kind != KILLS)
+            sigaddset(&set, SIGNALS[i].number);
+    }
+    pthread_sigmask(SIG_BLOCK, &set, former);
+}
+
+/* tcsetattr() that a signal does not cut short. */
+static int set_mode(int fd, const struct termios *mode)
+{
+    int result;
+
+    do {
+        result = tcsetattr(fd, TCSANOW, mode);
+    } while (result < 0 && errno == EINTR);
+    return result;
+}
+
+/* Changing the terminal from the background would stop us (SIGTTOU), or spoil
+ * it for who has the foreground. */
+static bool in_foreground(const struct vmm_terminal *terminal)
+{
+    pid_t foreground = tcgetpgrp(terminal->fd);
+
+    /* Of a terminal that is not our controlling one nobody tells. */
+    return foreground < 0 || foreground == getpgrp();
+}
+
+/* Make it raw if that is wanted and ours to do.  Async-signal-safe. */
+static int enter_raw(struct vmm_terminal *terminal)
+{
+    if (!terminal->want_raw || terminal->asked || !in_foreground(terminal))
+        return 0;
+    if (!terminal->is_raw) {
+        /* The user may have changed it while we were stopped. */
+        if (tcgetattr(terminal->fd, &terminal->found) < 0)
+            return -1;
+        terminal->raw = terminal->found;
+        cfmakeraw(&terminal->raw);
+        terminal->raw.c_oflag |= OPOST;
+        terminal->is_raw = 1;
+    }
+    return set_mode(terminal->fd, &terminal->raw);
+}
+
+static void leave_raw(struct vmm_terminal *terminal)
+{
+    if (terminal->is_raw && in_foreground(terminal)) {
+        set_mode(terminal->fd, &terminal->found);
+        terminal->is_raw = 0;
+    }
+}
+
+/* O_NONBLOCK belongs to the open file, which the parent may share. */
+static void get_flags(int flags[3])
+{
+    for (int fd = 0; fd < 3; fd++)
+        flags[fd] = fcntl(fd, F_GETFL);
+}
+
+static void set_flags(const int flags[3])
+{
+    for (int fd = 0; fd < 3; fd++) {
+        if (flags[fd] >= 0)
+            fcntl(fd, F_SETFL, flags[fd]);
+    }
+}
+
+bool vmm_terminal_is_tty(const struct vmm_terminal *terminal)
+{
+    return isatty(terminal->fd);
+}
+
+int vmm_terminal_raw(struct vmm_terminal *terminal, struct vmm_error *err)
+{
+    sigset_t former;
+    int result;
+
+    vmm_error_clear(err);
+    if (!vmm_terminal_is_tty(terminal))
+        return 0;
+    block_signals(&former);
+    terminal->want_raw = 1;
+    result = enter_raw(terminal);
+    if (result < 0)
+        result = vmm_error_errno(err, "making the terminal raw");
+    pthread_sigmask(SIG_SETMASK, &former, NULL);
+    return result;
+}
+
+void vmm_terminal_restore(struct vmm_terminal *terminal)
+{
+    int saved_errno = errno;
+    sigset_t former;
+
+    if (terminal->owner != getpid())
+        return;
+    block_signals(&former);
+    terminal->want_raw = 0;
+    leave_raw(terminal);
+    set_flags(terminal->fd_flags);
+    pthread_sigmask(SIG_SETMASK, &former, NULL);
+    errno = saved_errno;
+}
+
+/* ---- signals ------------------------------------------------------------ */
+
+/* Die of a signal, as if nobody had caught it. */
+static void die_of(struct vmm_terminal *terminal, int number)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigset_t set;
+
+    vmm_terminal_restore(terminal);
+    sigaction(number, &action, NULL);
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    raise(number);
+}
+
+static void ask(struct vmm_terminal *terminal, int number)
+{
+    const uint64_t one = 1;
+
+    if (terminal->asked || terminal->owner != getpid()) {
+        die_of(terminal, number);
+        return;
+    }
+    vmm_terminal_restore(terminal);
+    terminal->asked = number;
+    alarm(PATIENCE_SECONDS);
+    if (write(terminal->signal_fd, &one, sizeof(one)) < 0)
+        die_of(terminal, number);
+}
+
+/* A fault happens again when the handler returns; another's signal does not. */
+static void kill_with(struct vmm_terminal *terminal, int number,
+                      const siginfo_t *info)
+{
+    vmm_terminal_restore(terminal);
+    sigaction(number, &terminal->former[signal_index(number)], NULL);
+    if (info->si_code <= 0)
+        raise(number);
+}
+
+static void stop(struct vmm_terminal *terminal)
+{
+    struct sigaction stopping = {.sa_handler = SIG_DFL};
+    struct sigaction ours;
+    sigset_t set, former;
+    int flags[3];
+
+    get_flags(flags);
+    leave_raw(terminal);
+    set_flags(terminal->fd_flags);
+    sigaction(SIGTSTP, &stopping, &ours);
+    raise(SIGTSTP);
+    sigemptyset(&set);
+    sigaddset(&set, SIGTSTP);
+    pthread_sigmask(SIG_UNBLOCK, &set, &former);
+    /* Stopped here until SIGCONT, whose handler makes the terminal raw. */
+    pthread_sigmask(SIG_SETMASK, &former, NULL);
+    sigaction(SIGTSTP, &ours, NULL);
+    set_flags(flags);
+}
+
+void vmm_terminal_on_signal(struct vmm_terminal *terminal, int signal,
+                            const siginfo_t *info)
+{
+    int saved_errno = errno;
+    int index = signal_index(signal);
+
+    switch (index < 0 ? NOTHING : SIGNALS[index].kind) {
+    case ASKS:
+        ask(terminal, signal);
+        break;
+    case KILLS:
+        kill_with(terminal, signal, info);
+        break;
+    case STOPS:
+        stop(terminal);
+        break;
+    case RESUMES:
+        enter_raw(terminal);
+        break;
+    case EXPIRES:
+        die_of(terminal, terminal->asked ? terminal->asked : signal);
+        break;
+    case NOTHING:
+        break;
+    }
+    errno = saved_errno;
+}
+
+int vmm_terminal_signal_fd(const struct vmm_terminal *terminal)
+{
+    return terminal->signal_fd;
+}
+
+int vmm_terminal_take_signal(struct vmm_terminal *terminal)
+{
+    uint64_t count;
+
+    if (terminal->asked && read(terminal->signal_fd, &count, 8) == 8) {
+        alarm(0);
+        terminal->taken = true;
+    }
+    return terminal->asked;
+}
+
+/* ---- life --------------------------------------------------------------- */
+
+/* Should ours replace this handling?  What the parent had ignored (nohup, a
+ * shell's background job) stays so. */
+static bool takes_over(enum signal_kind kind, const struct sigaction *former)
+{
+    return former->sa_handler != SIG_IGN || kind == RESUMES || kind == EXPIRES;
+}
+
+static void install(struct vmm_terminal *terminal, size_t index,
+                    vmm_terminal_handler handler)
+{
+    enum signal_kind kind = SIGNALS[index].kind;
+    struct sigaction action = {.sa_sigaction = handler};
+
+    if (sigaction(SIGNALS[index].number, NULL, &terminal->former[index]) < 0 ||
+        !takes_over(kind, &terminal->former[index]))
+        return;
+    sigfillset(&action.sa_mask);
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    /* What asks to end must also end a read() the program waits in. */
+    if (kind != ASKS)
+        action.sa_flags |= SA_RESTART;
+    terminal->handled[index] =
+        sigaction(SIGNALS[index].number, &action, NULL) == 0;
+}
+
+static int use_signal_stack(struct vmm_terminal *terminal,
+                            struct vmm_error *err)
+{
+    stack_t stack = {.ss_size = SIGNAL_STACK_BYTES};
+
+    stack.ss_sp = terminal->signal_stack = malloc(SIGNAL_STACK_BYTES);
+    if (!stack.ss_sp || sigaltstack(&stack, NULL) < 0)
+        return vmm_error_errno(err, "setting up a signal stack");
+    return 0;
+}
+
+static void drop_signal_stack(struct vmm_terminal *terminal)
+{
+    const stack_t none = {.ss_flags = SS_DISABLE};
+
+    sigaltstack(&none, NULL);
+    free(terminal->signal_stack);
+    terminal->signal_stack = NULL;
+}
+
+int vmm_terminal_init(struct vmm_terminal *terminal, int fd,
+                      vmm_terminal_handler handler, struct vmm_error *err)
+{
+    int result;
+
+    vmm_error_clear(err);
+    memset(terminal, 0, sizeof(*terminal));
+    terminal->fd = fd;
+    terminal->owner = getpid();
+    get_flags(terminal->fd_flags);
+    terminal->signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (terminal->signal_fd < 0)
+        return vmm_error_errno(err, "creating an eventfd for signals");
+    result = use_signal_stack(terminal, err);
+    if (result < 0) {
+        close(terminal->signal_fd);
+        free(terminal->signal_stack);
+        return result;
+    }
+    for (size_t i = 0; i < SIGNAL_COUNT; i++)
+        install(terminal, i, handler);
+    return 0;
+}
+
+void vmm_terminal_fini(struct vmm_terminal *terminal)
+{
+    vmm_terminal_restore(terminal);
+    alarm(0);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        if (terminal->handled[i])
+            sigaction(SIGNALS[i].number, &terminal->former[i], NULL);
+    }
+    drop_signal_stack(terminal);
+    close(terminal->signal_fd);
+    if (terminal->asked && !terminal->taken)
+        raise(terminal->asked);
+}
