@@ -6,6 +6,7 @@
 -- so that every interrupt must be described, also an ISA one (the serial port's).
 
 local aml = require "vmm.x86.aml"
+local checksum = require "vmm.x86.checksum"
 local layout = require "vmm.x86.layout"
 local resource = require "vmm.x86.acpi_resource"
 
@@ -13,10 +14,10 @@ local acpi = {}
 
 local OEM_ID, CREATOR_ID = "VMMREF", "VMMR"
 local TABLE_ALIGNMENT = 16
-local HEADER_SIZE = 36
+local HEADER_SIZE, RSDP_SIZE = 36, 36
 
 -- FADT flags (table 5-10) and IA-PC boot flags (table 5-11)
-local FADT_WBINVD, FADT_SLEEP_BUTTON, FADT_POWER_BUTTON = 1 << 0, 1 << 5, 1 << 4
+local FADT_WBINVD, FADT_POWER_BUTTON, FADT_SLEEP_BUTTON = 1 << 0, 1 << 4, 1 << 5
 local FADT_RESET_REG, FADT_HEADLESS, FADT_HW_REDUCED = 1 << 10, 1 << 12, 1 << 20
 local BOOT_LEGACY_DEVICES, BOOT_8042, BOOT_NO_VGA = 1 << 0, 1 << 1, 1 << 2
 local BOOT_NO_CMOS_RTC = 1 << 5
@@ -27,15 +28,6 @@ local CPU_ENABLED = 1
 
 local SLEEP_TYPE_S5 = 5
 local RESET_VALUE = 1
-
--- The byte that makes the bytes sum up to 0 (modulo 256).
-local function checksum(bytes)
-    local sum = 0
-    for i = 1, #bytes do
-        sum = sum + bytes:byte(i)
-    end
-    return -sum & 0xff
-end
 
 -- A table with its header (section 5.2.6).
 local function make_table(signature, revision, body)
@@ -75,10 +67,10 @@ local function fadt_body(options, dsdt)
         | FADT_HEADLESS
         | FADT_HW_REDUCED
     return string.pack("<I4I4I1I1I2", 0, 0, 0, 0, 0) -- FIRMWARE_CTRL .. SCI_INT
-        .. ("\0"):rep(109 - 48) -- SMI_CMD .. CENTURY: fixed hardware, absent
+        .. ("\0"):rep(61) -- SMI_CMD .. CENTURY: fixed hardware, absent
         .. string.pack("<I2I1I4", boot, 0, flags)
         .. port_register(power + 2)
-        .. string.pack("<I1I2I1", RESET_VALUE, 0, 4) -- ARM flags, FADT minor version
+        .. string.pack("<I1I2I1", RESET_VALUE, 0, 4) -- and ARM flags, FADT minor version
         .. string.pack("<I8I8", 0, dsdt) -- X_FIRMWARE_CTRL, X_DSDT
         .. NO_REGISTER:rep(8) -- X_PM1a_EVT_BLK .. X_GPE1_BLK
         .. port_register(power) -- SLEEP_CONTROL_REG
@@ -157,7 +149,7 @@ end
 local function rsdp(xsdt)
     local first = string.pack("<c8I1c6I1I4", "RSD PTR ", 0, OEM_ID, 2, 0)
     first = first:sub(1, 8) .. string.char(checksum(first)) .. first:sub(10)
-    local second = string.pack("<I4I8I1I3", 36, xsdt, 0, 0)
+    local second = string.pack("<I4I8I1I3", RSDP_SIZE, xsdt, 0, 0)
     local sum = checksum(first .. second)
     return first .. second:sub(1, 12) .. string.char(sum) .. second:sub(14)
 end
@@ -166,9 +158,29 @@ local function align_up(value)
     return (value + TABLE_ALIGNMENT - 1) & -TABLE_ALIGNMENT
 end
 
+-- Lays tables out one behind another; the first comes after the RSDP.
+local Layout = {}
+Layout.__index = Layout
+
+local function new_layout()
+    local self = setmetatable({ tables = {} }, Layout)
+    self.parts = { ("\0"):rep(align_up(RSDP_SIZE)) }
+    self.next = layout.acpi + #self.parts[1]
+    return self
+end
+
+-- Returns the address of the table that was added.
+function Layout:add(signature, revision, body)
+    local bytes, base = make_table(signature, revision, body), self.next
+    local padding = align_up(#bytes) - #bytes
+    self.tables[#self.tables + 1] = { signature = signature, base = base, bytes = bytes }
+    self.parts[#self.parts + 1] = bytes .. ("\0"):rep(padding)
+    self.next = base + #bytes + padding
+    return base
+end
+
 -- Makes the tables. options:
 --   vcpus       how many CPUs, APIC ids 0 .. vcpus - 1
---   base        where they will lie, RSDP first (layout.acpi)
 --   devices     array of AML devices for \_SB (nil: the serial port, and the RTC if rtc)
 --   rtc, i8042  boolean: the machine has one (false). A guest told of an i8042 probes for
 --               a keyboard; resetting through it works untold.
@@ -179,32 +191,24 @@ end
 -- Returns {base=, rsdp=, bytes=, tables=} or nil, message, code: bytes go to base; rsdp is
 -- the address to tell the kernel; tables is an array of {signature=, base=, bytes=}.
 function acpi.build(options)
-    local base = options.base or layout.acpi
-    local at, tables, blob = align_up(base + 36), {}, {}
-
-    local function add(signature, revision, body)
-        local bytes = make_table(signature, revision, body)
-        tables[#tables + 1] = { signature = signature, base = at, bytes = bytes }
-        blob[#blob + 1] = bytes .. ("\0"):rep(-#bytes % TABLE_ALIGNMENT)
-        at = align_up(at + #bytes)
-        return tables[#tables].base
-    end
-
-    local dsdt = add("DSDT", 2, dsdt_body(options))
-    local pointers = { add("FACP", 6, fadt_body(options, dsdt)) }
-    pointers[2] = add("APIC", 5, madt_body(options))
+    local all = new_layout()
+    local dsdt = all:add("DSDT", 2, dsdt_body(options))
+    local pointers = {
+        all:add("FACP", 6, fadt_body(options, dsdt)),
+        all:add("APIC", 5, madt_body(options)),
+    }
     for _, extra in ipairs(options.tables or {}) do
-        pointers[#pointers + 1] = add(extra.signature, extra.revision, extra.body)
+        pointers[#pointers + 1] = all:add(extra.signature, extra.revision, extra.body)
     end
-    local format = "<" .. ("I8"):rep(#pointers)
-    local xsdt = add("XSDT", 1, format:pack(table.unpack(pointers)))
+    local list = string.pack("<" .. ("I8"):rep(#pointers), table.unpack(pointers))
+    local first = rsdp(all:add("XSDT", 1, list))
 
-    local bytes = rsdp(xsdt) .. ("\0"):rep(align_up(base + 36) - base - 36) .. table.concat(blob)
+    local bytes = first .. table.concat(all.parts):sub(RSDP_SIZE + 1)
     if #bytes > layout.acpi_size then
-        local message = "ACPI tables of %d bytes do not fit the %d bytes at 0x%x"
-        return nil, message:format(#bytes, layout.acpi_size, base), "E2BIG"
+        local message = "ACPI tables: %d bytes do not fit the %d at 0x%x"
+        return nil, message:format(#bytes, layout.acpi_size, layout.acpi), "E2BIG"
     end
-    return { base = base, rsdp = base, bytes = bytes, tables = tables }
+    return { base = layout.acpi, rsdp = layout.acpi, bytes = bytes, tables = all.tables }
 end
 
 return acpi
