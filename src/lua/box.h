@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* How C objects appear in Lua: classes, boxes, options, results. */
+#ifndef VMM_LUA_BOX_H
+#define VMM_LUA_BOX_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <vmm/error.h>
+
+/*
+ * A class of userdata.  obj.name looks for a property, then a method, then a
+ * field that Lua code has set on the object; assignment likewise.
+ */
+struct class
+{
+    const char *name;        /* "vmm.memory": __name */
+    const luaL_Reg *methods; /* and __gc, __tostring, __close, ... */
+    const luaL_Reg *getters; /* properties; each gets (obj); may be NULL */
+    const luaL_Reg *setters; /* each gets (obj, value); may be NULL */
+};
+
+/* Register a class; leaves nothing on the stack.  Its methods table becomes
+ * core.classes[name], so that the Lua library can add to it. */
+void class_open(lua_State *L, const struct class *class);
+
+/*
+ * A new object of size bytes, zeroed: the closed state.  Pushes it.
+ * User value 1 anchors its parent (nil), user value 2 holds its fields.
+ */
+void *box_new(lua_State *L, size_t size, const char *class_name);
+/* Keep the value at parent alive as long as the object at index. */
+void box_anchor(lua_State *L, int index, int parent);
+
+/* ---- results ------------------------------------------------------------- */
+
+/* Push nil, text, "ENOENT" and return 3. */
+int push_error(lua_State *L, const struct vmm_error *err);
+/* Same for a bare errno (positive) and a text. */
+int push_errno(lua_State *L, int code, const char *format, ...);
+/* Push true and return 1, or push_error. */
+int push_result(lua_State *L, int rc, const struct vmm_error *err);
+
+/* ---- option tables ---------------------------------------------------------
+ */
+
+/* Raise unless every string key of the table at index is one of `valid`
+ * (space separated); the message lists them. */
+void options_check(lua_State *L, int index, const char *what,
+                   const char *valid);
+/* table[name] as an integer in [min, max], or fallback when nil. */
+lua_Integer option_integer(lua_State *L, int index, const char *name,
+                           lua_Integer fallback, lua_Integer min,
+                           lua_Integer max);
+bool option_boolean(lua_State *L, int index, const char *name, bool fallback);
+/* table[name] as a string valid while the table is unchanged, or fallback. */
+const char *option_string(lua_State *L, int index, const char *name,
+                          const char *fallback);
+
+/* An argument that is a time in seconds (nil: for ever), as nanoseconds. */
+int64_t check_timeout_ns(lua_State *L, int arg);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* The classes of the core, and how one finds another's C object. */
+#ifndef VMM_LUA_CLASSES_H
+#define VMM_LUA_CLASSES_H
+
+#include "lua/box.h"
+#include "lua/script.h"
+
+#include <vmm/boot.h>
+#include <vmm/console.h>
+#include <vmm/machine.h>
+
+#define MEMORY_CLASS  "vmm.memory"
+#define IMAGE_CLASS   "vmm.image"
+#define KVM_CLASS     "vmm.kvm"
+#define VM_CLASS      "vmm.vm"
+#define VCPU_CLASS    "vmm.vcpu"
+#define IRQ_CLASS     "vmm.irq"
+#define DEVICE_CLASS  "vmm.device"
+#define CONSOLE_CLASS "vmm.console_core"
+#define WATCH_CLASS   "vmm.watch"
+
+/* Each adds its class to the state and its constructors to the table on top. */
+void memory_open(lua_State *L);
+void image_open(lua_State *L);
+void kvm_open(lua_State *L);
+void vm_open(lua_State *L);
+void vcpu_open(lua_State *L);
+void device_open(lua_State *L);
+void console_open(lua_State *L);
+void events_open(lua_State *L);
+
+/* A device whose registers are Lua functions; owned by its VM's box. */
+struct lua_device;
+
+/* What a VM's userdata holds. */
+struct vm_box {
+    struct vmm_machine *machine; /* NULL: closed */
+    struct script *script;
+    atomic_bool closing; /* handlers return at once without running Lua */
+    struct console_box *consoles;
+    struct lua_device *devices;
+};
+
+/* What a console's userdata holds. */
+struct console_box {
+    struct vmm_console *console; /* NULL: closed, with its VM */
+    struct vm_box *vm;
+    struct notifier notifier;
+    struct console_box *next;
+};
+
+struct vmm_memory *check_memory(lua_State *L, int arg);
+struct vmm_image *check_image(lua_State *L, int arg);
+struct vmm_kvm *check_kvm(lua_State *L, int arg);
+struct vm_box *check_vm(lua_State *L, int arg);
+struct vmm_device *check_device(lua_State *L, int arg);
+/* Raises when the console or its VM is closed. */
+struct console_box *check_console(lua_State *L, int arg);
+/* The irq line of an irq object; anchors nothing. */
+struct vmm_irq_line check_irq(lua_State *L, int arg);
+
+/* Push an irq object for gsi of the VM at index. */
+int irq_push(lua_State *L, int vm_index, uint32_t gsi);
+/* Push a vCPU object. */
+void vcpu_push(lua_State *L, int vm_index, struct vmm_vcpu *vcpu);
+/* Push an exit as a table (exit.c). */
+void exit_push(lua_State *L, const struct vmm_exit *exit);
+
+/* Detach and free what the VM's consoles hold / the Lua devices of a VM.
+ * The first before the machine is freed, the second after. */
+void console_close_all(struct vm_box *vm);
+void lua_device_free_all(lua_State *L, struct vm_box *vm);
+
+int vm_new(lua_State *L); /* kvm:create_vm{...} */
+/* vm:device{...}, vm:attach(...), vm:create_console{...} */
+int lua_device_new(lua_State *L);
+int device_attach(lua_State *L);
+int console_new(lua_State *L);
+
+#endif

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* A console in Lua, the mechanism: bytes in and out, sinks, events.  The
+ * dialogue (expect, send_line) is Lua: lua/vmm/console.lua. */
+#include <string.h>
+
+#include "lua/classes.h"
+
+/* Bits that the notifier hands to Lua; keys of the escape go by number. */
+enum console_event {
+    CONSOLE_OUTPUT = 1 << 0,
+    CONSOLE_ROOM = 1 << 1,
+    CONSOLE_INPUT_END = 1 << 2,
+    CONSOLE_TEXT = 1 << 3, /* one bit per watched text: 16 at the most */
+    CONSOLE_KEY_SHIFT = 24,
+};
+
+#define READ_BYTES_MAX 65536
+
+struct console_box *check_console(lua_State *L, int arg)
+{
+    struct console_box *box = luaL_checkudata(L, arg, CONSOLE_CLASS);
+
+    luaL_argcheck(L, box->console, arg, "the console is closed");
+    return box;
+}
+
+static void on_output(void *context)
+{
+    notifier_raise(context, CONSOLE_OUTPUT);
+}
+
+static void on_room(void *context)
+{
+    notifier_raise(context, CONSOLE_ROOM);
+}
+
+static void on_input_end(void *context)
+{
+    notifier_raise(context, CONSOLE_INPUT_END);
+}
+
+static void on_escape(void *context, uint8_t key)
+{
+    notifier_raise(context, (unsigned)key << CONSOLE_KEY_SHIFT);
+}
+
+/*
+ * vm:create_console{ capture = bytes, on_event = function(bits) } -> console
+ * on_event is called on the script's thread with the bits above.
+ */
+int console_new(lua_State *L)
+{
+    struct vm_box *vm = check_vm(L, 1);
+    struct vmm_error err;
+
+    options_check(L, 2, "create_console", "capture on_event");
+    struct vmm_console_config config = {
+        .capture_bytes =
+            (size_t)option_integer(L, 2, "capture", 0, 0, INT64_C(1) << 32)};
+    struct console_box *box = box_new(L, sizeof(*box), CONSOLE_CLASS);
+    box_anchor(L, -1, 1);
+    box->vm = vm;
+    struct vmm_loop *loop = vmm_machine_loop(vm->machine);
+    if (vmm_console_new(loop, &config, &box->console, &err))
+        return push_error(L, &err);
+    if (lua_getfield(L, 2, "on_event") == LUA_TFUNCTION) {
+        notifier_open(L, &box->notifier, -1);
+        struct vmm_console_listener listener = {.on_output = on_output,
+                                                .on_room = on_room,
+                                                .context = &box->notifier};
+        vmm_console_listen(box->console, &listener);
+    }
+    lua_pop(L, 1);
+    box->next = vm->consoles;
+    vm->consoles = box;
+    return 1;
+}
+
+void console_close_all(struct vm_box *vm)
+{
+    for (struct console_box *box = vm->consoles; box; box = box->next) {
+        vmm_console_connect(box->console, NULL);
+        vmm_console_free(box->console);
+        box->console = NULL;
+    }
+    vm->consoles = NULL;
+}
+
+/* The VM closed the console, or does so when it is collected; a console that
+ * is collected before its VM only leaves the list at the VM's close. */
+static int console_gc(lua_State *L)
+{
+    struct console_box *box = luaL_checkudata(L, 1, CONSOLE_CLASS);
+
+    if (box->console) {
+        struct console_box **link = &box->vm->consoles;
+        while (*link && *link != box)
+            link = &(*link)->next;
+        if (*link)
+            *link = box->next;
+        vmm_console_connect(box->console, NULL);
+        vmm_console_free(box->console);
+        box->console = NULL;
+    }
+    notifier_close(L, &box->notifier);
+    return 0;
+}
+
+static int option_fd(lua_State *L, const char *name)
+{
+    return (int)option_integer(L, 2, name, -1, 0, INT32_MAX);
+}
+
+/* console:attach{ in_fd =, out_fd =, owns = false, escape = byte } -> true */
+static int console_attach(lua_State *L)
+{
+    struct console_box *box = check_console(L, 1);
+    struct vmm_error err;
+
+    options_check(L, 2, "attach", "in_fd out_fd owns escape");
+    struct vmm_console_stream stream = {
+        .in_fd = option_fd(L, "in_fd"),
+        .out_fd = option_fd(L, "out_fd"),
+        .owns = option_boolean(L, 2, "owns", false),
+        .escape = (int)option_integer(L, 2, "escape", -1, 0, 255),
+    };
+    if (box->notifier.script) {
+        stream.on_escape = on_escape;
+        stream.on_input_end = on_input_end;
+        stream.context = &box->notifier;
+    }
+    return push_result(L, vmm_console_attach(box->console, &stream, &err),
+                       &err);
+}
+
+/* console:attach_pty() -> path */
+static int console_attach_pty(lua_State *L)
+{
+    struct console_box *box = check_console(L, 1);
+    char path[128];
+    struct vmm_error err;
+
+    if (vmm_console_attach_pty(box->console, path, sizeof(path), &err))
+        return push_error(L, &err);
+    lua_pushstring(L, path);
+    return 1;
+}
+
+/* console:attach_unix(path) -> true */
+static int console_attach_unix(lua_State *L)
+{
+    struct console_box *box = check_console(L, 1);
+    const char *path = luaL_checkstring(L, 2);
+    struct vmm_error err;
+
+    return push_result(L, vmm_console_attach_unix(box->console, path, &err),
+                       &err);
+}
+
+/* console:input(bytes) -> how many were taken */
+static int console_input(lua_State *L)
+{
+    struct console_box *box = check_console(L, 1);
+    size_t len;
+    const char *bytes = luaL_checklstring(L, 2, &len);
+
+    size_t taken = vmm_console_send(box->console, (const uint8_t *)bytes, len);
+    lua_pushinteger(L, (lua_Integer)taken);
+    return 1;
+}
+
+/* console:capture(position) -> bytes, next position, time in seconds */
+static int console_capture(lua_State *L)
+{
+    struct console_box *box = check_console(L, 1);
+    uint64_t position = (uint64_t)luaL_checkinteger(L, 2);
+    uint64_t time_ns = 0;
+    luaL_Buffer buffer;
+
+    char *bytes = luaL_buffinitsize(L, &buffer, READ_BYTES_MAX);
+    size_t count = vmm_console_capture_read(
+        box->console, &position, (uint8_t *)bytes, READ_BYTES_MAX, &time_ns);
+    luaL_pushresultsize(&buffer, count);
+    lua_pushinteger(L, (lua_Integer)position);
+    lua_pushnumber(L, (lua_Number)time_ns / 1e9);
+    return 3;
+}
+
+static int console_total(lua_State *L)
+{
+    struct vmm_console *console = check_console(L, 1)->console;
+
+    lua_pushinteger(L, (lua_Integer)vmm_console_output_total(console));
+    return 1;
+}
+
+/* console:flush(timeout) -> true: output has reached capture and sinks */
+static int console_flush(lua_State *L)
+{
+    struct console_box *box = check_console(L, 1);
+    int64_t timeout_ns = check_timeout_ns(L, 2);
+    struct script *script = box->vm->script;
+
+    bool was_handler = script_release(script);
+    int rc = vmm_console_flush(box->console, timeout_ns);
+    script_acquire(script, was_handler);
+    if (rc < 0)
+        return push_errno(L, -rc, "the console was not drained in time");
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static void on_text(void *context)
+{
+    notifier_raise(context, CONSOLE_TEXT);
+}
+
+/* console:watch_text(text) -> true: CONSOLE_TEXT is raised when it shows */
+static int console_watch_text(lua_State *L)
+{
+    struct console_box *box = check_console(L, 1);
+    const char *text = luaL_checkstring(L, 2);
+    struct vmm_error err;
+
+    luaL_argcheck(L, box->notifier.script, 1, "the console has no on_event");
+    return push_result(L,
+                       vmm_console_watch_text(box->console, text, on_text,
+                                              &box->notifier, &err),
+                       &err);
+}
+
+void console_open(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"attach", console_attach},
+        {"attach_pty", console_attach_pty},
+        {"attach_unix", console_attach_unix},
+        {"input", console_input},
+        {"capture", console_capture},
+        {"total", console_total},
+        {"flush", console_flush},
+        {"watch_text", console_watch_text},
+        {"__gc", console_gc},
+        {NULL, NULL},
+    };
+    static const struct class class = {.name = CONSOLE_CLASS,
+                                       .methods = methods};
+
+    class_open(L, &class);
+    lua_pushinteger(L, CONSOLE_OUTPUT);
+    lua_setfield(L, -2, "CONSOLE_OUTPUT");
+    lua_pushinteger(L, CONSOLE_ROOM);
+    lua_setfield(L, -2, "CONSOLE_ROOM");
+    lua_pushinteger(L, CONSOLE_INPUT_END);
+    lua_setfield(L, -2, "CONSOLE_INPUT_END");
+    lua_pushinteger(L, CONSOLE_TEXT);
+    lua_setfield(L, -2, "CONSOLE_TEXT");
+    lua_pushinteger(L, CONSOLE_KEY_SHIFT);
+    lua_setfield(L, -2, "CONSOLE_KEY_SHIFT");
+}

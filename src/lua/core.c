@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* The module vmm.core: everything C gives to Lua, registered in one place. */
+#include "lua/core.h"
+#include "lua/classes.h"
+
+int luaopen_vmm_core(lua_State *L)
+{
+    script_open(L);
+    lua_newtable(L);
+    memory_open(L);
+    image_open(L);
+    kvm_open(L);
+    vm_open(L);
+    vcpu_open(L);
+    device_open(L);
+    console_open(L);
+    events_open(L);
+    lua_getfield(L, LUA_REGISTRYINDEX, "vmm.classes");
+    lua_setfield(L, -2, "classes");
+    lua_pushliteral(L, VMM_VERSION);
+    lua_setfield(L, -2, "version");
+    return 1;
+}

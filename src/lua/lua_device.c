@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* Devices whose registers are Lua functions: vm:device{...}. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lua/classes.h"
+
+/*
+ * Its handlers run on the vCPU thread that accessed it, under the script's
+ * lock, in a state of their own.  The bus takes no device lock: the script's
+ * lock is the outermost one.
+ */
+struct lua_device {
+    struct vmm_device device;
+    struct vmm_device_ops ops;
+    char name[64];
+    struct vm_box *vm;
+    int object; /* registry references */
+    int read;
+    int write;
+    struct lua_device *next;
+};
+
+static struct lua_device *from_device(struct vmm_device *device)
+{
+    return (struct lua_device *)device;
+}
+
+static int traceback(lua_State *L)
+{
+    luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+    return 1;
+}
+
+static void fail(struct lua_device *self, lua_State *co, const char *verb,
+                 uint64_t offset, size_t size)
+{
+    vmm_machine_stop(self->vm->machine, VMM_STOP_ERROR,
+                     "device %s: %s of %d bytes at offset 0x%llx: %s",
+                     self->name, verb, (int)size, (unsigned long long)offset,
+                     lua_tostring(co, -1));
+}
+
+/* Call handler(object, offset, size [, value]); true when it has returned. */
+static bool call(struct lua_device *self, lua_State *co, int handler,
+                 uint64_t offset, size_t size, const uint64_t *value)
+{
+    lua_pushcfunction(co, traceback);
+    int message_handler = lua_gettop(co);
+    lua_rawgeti(co, LUA_REGISTRYINDEX, handler);
+    lua_rawgeti(co, LUA_REGISTRYINDEX, self->object);
+    lua_pushinteger(co, (lua_Integer)offset);
+    lua_pushinteger(co, (lua_Integer)size);
+    if (value)
+        lua_pushinteger(co, (lua_Integer)*value);
+    if (lua_pcall(co, value ? 4 : 3, value ? 0 : 1, message_handler) == LUA_OK)
+        return true;
+    fail(self, co, value ? "write" : "read", offset, size);
+    return false;
+}
+
+static void lua_device_read(struct vmm_device *device, uint64_t offset,
+                            uint8_t *value, size_t size)
+{
+    struct lua_device *self = from_device(device);
+
+    if (self->read == LUA_NOREF || atomic_load(&self->vm->closing))
+        return;
+    lua_State *co = script_enter(self->vm->script);
+    if (!co)
+        return;
+    if (!atomic_load(&self->vm->closing) &&
+        call(self, co, self->read, offset, size, NULL)) {
+        int is_integer;
+        uint64_t result = (uint64_t)lua_tointegerx(co, -1, &is_integer);
+        if (is_integer) {
+            memcpy(value, &result, size);
+        } else if (!lua_isnil(co, -1)) {
+            lua_pushfstring(co, "the handler returned a %s, not an integer",
+                            luaL_typename(co, -1));
+            fail(self, co, "read", offset, size);
+        }
+    }
+    script_leave(self->vm->script, co);
+}
+
+static void lua_device_write(struct vmm_device *device, uint64_t offset,
+                             const uint8_t *value, size_t size)
+{
+    struct lua_device *self = from_device(device);
+    uint64_t number = 0;
+
+    if (self->write == LUA_NOREF || atomic_load(&self->vm->closing))
+        return;
+    memcpy(&number, value, size);
+    lua_State *co = script_enter(self->vm->script);
+    if (!co)
+        return;
+    if (!atomic_load(&self->vm->closing))
+        call(self, co, self->write, offset, size, &number);
+    script_leave(self->vm->script, co);
+}
+
+/* Its memory belongs to the VM's box: Lua references go with it. */
+static void lua_device_destroy(struct vmm_device *device)
+{
+    (void)device;
+}
+
+static int option_function(lua_State *L, int index, const char *name)
+{
+    int type = lua_getfield(L, index, name);
+
+    if (type == LUA_TNIL) {
+        lua_pop(L, 1);
+        return LUA_NOREF;
+    }
+    if (type != LUA_TFUNCTION)
+        luaL_error(L, "%s must be a function, not %s", name,
+                   lua_typename(L, type));
+    return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* name = {base, len} into *base, *len; false when absent. */
+static bool option_range(lua_State *L, int index, const char *name,
+                         uint64_t *base, uint64_t *len)
+{
+    int type = lua_getfield(L, index, name);
+
+    if (type == LUA_TNIL) {
+        lua_pop(L, 1);
+        return false;
+    }
+    if (type != LUA_TTABLE)
+        luaL_error(L, "%s must be {base, len}", name);
+    lua_geti(L, -1, 1);
+    lua_geti(L, -2, 2);
+    *base = (uint64_t)luaL_checkinteger(L, -2);
+    *len = (uint64_t)luaL_checkinteger(L, -1);
+    lua_pop(L, 3);
+    return true;
+}
+
+static const struct vmm_region_ops lua_device_region = {
+    .read = lua_device_read, .write = lua_device_write};
+
+static void free_device(lua_State *L, struct lua_device *self)
+{
+    luaL_unref(L, LUA_REGISTRYINDEX, self->object);
+    luaL_unref(L, LUA_REGISTRYINDEX, self->read);
+    luaL_unref(L, LUA_REGISTRYINDEX, self->write);
+    free(self);
+}
+
+/*
+ * vm:device{ name =, pio = {base, len} | mmio = {base, len},
+ *            read = function(dev, offset, size) -> integer,
+ *            write = function(dev, offset, size, value) } -> dev
+ * dev is the options table itself: the device's state in plain Lua.
+ */
+int lua_device_new(lua_State *L)
+{
+    struct vm_box *vm = check_vm(L, 1);
+    uint64_t base, len;
+    struct vmm_error err;
+
+    luaL_checktype(L, 2, LUA_TTABLE);
+    bool pio = option_range(L, 2, "pio", &base, &len);
+    if (!pio && !option_range(L, 2, "mmio", &base, &len))
+        return luaL_error(L, "vm:device: give pio = {base, len} or "
+                             "mmio = {base, len}");
+    const char *name = option_string(L, 2, "name", "lua");
+    int read = option_function(L, 2, "read");
+    int write = option_function(L, 2, "write");
+
+    struct lua_device *self = calloc(1, sizeof(*self));
+    if (!self)
+        return luaL_error(L, "no memory for a device");
+    snprintf(self->name, sizeof(self->name), "%s", name);
+    self->ops = (struct vmm_device_ops){.name = self->name,
+                                        .destroy = lua_device_destroy};
+    self->vm = vm;
+    self->read = read;
+    self->write = write;
+    lua_pushvalue(L, 2);
+    self->object = luaL_ref(L, LUA_REGISTRYINDEX);
+    vmm_device_init(&self->device, &self->ops, &lua_device_region, 1);
+    self->device.unlocked = true;
+
+    struct vmm_bus *bus =
+        pio ? vmm_machine_pio(vm->machine) : vmm_machine_mmio(vm->machine);
+    int rc = vmm_bus_add(bus, base, len, &self->device, 0, &err);
+    if (rc) {
+        free_device(L, self);
+        return push_error(L, &err);
+    }
+    self->next = vm->devices;
+    vm->devices = self;
+    lua_pushvalue(L, 2);
+    return 1;
+}
+
+void lua_device_free_all(lua_State *L, struct vm_box *vm)
+{
+    while (vm->devices) {
+        struct lua_device *next = vm->devices->next;
+        free_device(L, vm->devices);
+        vm->devices = next;
+    }
+}
