@@ -47,6 +47,7 @@ struct console_box {
     struct vmm_console *console; /* NULL: closed, with its VM */
     struct vm_box *vm;
     struct notifier notifier;
+    atomic_bool notify_output; /* output alone is worth an event */
     struct console_box *next;
 };
 

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 /* A console in Lua, the mechanism: bytes in and out, sinks, events.  The
  * dialogue (expect, send_line) is Lua: lua/vmm/console.lua. */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lua/classes.h"
 
@@ -26,12 +29,17 @@ struct console_box *check_console(lua_State *L, int arg)
 
 static void on_output(void *context)
 {
-    notifier_raise(context, CONSOLE_OUTPUT);
+    struct console_box *box = context;
+
+    if (atomic_load(&box->notify_output))
+        notifier_raise(&box->notifier, CONSOLE_OUTPUT);
 }
 
 static void on_room(void *context)
 {
-    notifier_raise(context, CONSOLE_ROOM);
+    struct console_box *box = context;
+
+    notifier_raise(&box->notifier, CONSOLE_ROOM);
 }
 
 static void on_input_end(void *context)
@@ -65,9 +73,8 @@ int console_new(lua_State *L)
         return push_error(L, &err);
     if (lua_getfield(L, 2, "on_event") == LUA_TFUNCTION) {
         notifier_open(L, &box->notifier, -1);
-        struct vmm_console_listener listener = {.on_output = on_output,
-                                                .on_room = on_room,
-                                                .context = &box->notifier};
+        struct vmm_console_listener listener = {
+            .on_output = on_output, .on_room = on_room, .context = box};
         vmm_console_listen(box->console, &listener);
     }
     lua_pop(L, 1);
@@ -131,6 +138,25 @@ static int console_attach(lua_State *L)
     }
     return push_result(L, vmm_console_attach(box->console, &stream, &err),
                        &err);
+}
+
+/* console:attach_file(path) -> true: output goes to a new file */
+static int console_attach_file(lua_State *L)
+{
+    struct console_box *box = check_console(L, 1);
+    const char *path = luaL_checkstring(L, 2);
+    struct vmm_error err;
+
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return push_errno(L, errno, "console file %s: %s", path,
+                          strerror(errno));
+    struct vmm_console_stream stream = {
+        .in_fd = -1, .out_fd = fd, .owns = true, .escape = -1};
+    int rc = vmm_console_attach(box->console, &stream, &err);
+    if (rc)
+        close(fd);
+    return push_result(L, rc, &err);
 }
 
 /* console:attach_pty() -> path */
@@ -210,6 +236,16 @@ static int console_flush(lua_State *L)
     return 1;
 }
 
+/* console:notify_output(on) -> true: on_event is called for output, too */
+static int console_notify_output(lua_State *L)
+{
+    struct console_box *box = check_console(L, 1);
+
+    atomic_store(&box->notify_output, lua_toboolean(L, 2));
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 static void on_text(void *context)
 {
     notifier_raise(context, CONSOLE_TEXT);
@@ -233,12 +269,14 @@ void console_open(lua_State *L)
 {
     static const luaL_Reg methods[] = {
         {"attach", console_attach},
+        {"attach_file", console_attach_file},
         {"attach_pty", console_attach_pty},
         {"attach_unix", console_attach_unix},
         {"input", console_input},
         {"capture", console_capture},
         {"total", console_total},
         {"flush", console_flush},
+        {"notify_output", console_notify_output},
         {"watch_text", console_watch_text},
         {"__gc", console_gc},
         {NULL, NULL},

@@ -1,0 +1,252 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- The dialogue with a guest over its serial console: expect, send, the transcript.
+
+local core = require "vmm.core"
+local sched = require "vmm.sched"
+
+local Console = { __name = "vmm.console" }
+Console.__index = Console
+
+local console = {}
+
+local CAPTURE_BYTES = 1 << 20 -- what the core keeps, should the script be busy
+local PENDING_BYTES = 1 << 20 -- what expect looks through at the most
+local LINES_KEPT = 1000
+local LINES_SHOWN = 40
+local EXPECT_SECONDS = 60
+
+-- Kernel messages that say how a guest ended.
+console.PANIC = "Kernel panic - not syncing"
+console.PANIC_END = "---[ end Kernel panic"
+console.HALTED = "reboot: System halted"
+
+-- Adds captured bytes to the lines of the transcript, time-stamped.
+local function add_lines(self, bytes, time)
+    local lines = self.lines
+    for text, ending in bytes:gmatch "([^\n]*)(\n?)" do
+        local last = lines[#lines]
+        if text ~= "" or ending ~= "" then
+            if last and not last.ended then
+                last.text = last.text .. text
+            else
+                last = { time = time - self.started, text = text }
+                lines[#lines + 1] = last
+            end
+            last.ended = ending ~= ""
+        end
+    end
+    if #lines > 2 * LINES_KEPT then
+        table.move(lines, #lines - LINES_KEPT + 1, #lines, 1)
+        for i = #lines, LINES_KEPT + 1, -1 do
+            lines[i] = nil
+        end
+    end
+end
+
+-- Takes what the core has captured since the last time.
+function Console:pull()
+    while not self.vm.closed do
+        local bytes, position, time = self.core:capture(self.position)
+        if bytes == "" then return end
+        self.position = position
+        self.pending = (self.pending .. bytes):sub(-PENDING_BYTES)
+        add_lines(self, bytes, time)
+        if self.sink then self.sink(bytes) end
+    end
+end
+
+-- The last `count` lines (40) of the transcript, as one text with seconds since the start.
+function Console:tail(count)
+    local out = {}
+    for i = math.max(1, #self.lines - (count or LINES_SHOWN) + 1), #self.lines do
+        local line = self.lines[i]
+        out[#out + 1] = ("[%9.3f] %s"):format(line.time, (line.text:gsub("\r", "")))
+    end
+    return table.concat(out, "\n")
+end
+
+-- The newest transcript line that contains a plain text, or nil.
+function Console:find_line(text)
+    self:pull()
+    for i = #self.lines, 1, -1 do
+        local line = self.lines[i].text:gsub("\r", "")
+        if line:find(text, 1, true) then return line end
+    end
+end
+
+-- Everything that no expect has consumed yet, without consuming it.
+function Console:output()
+    self:pull()
+    return self.pending
+end
+
+-- ---- expect -----------------------------------------------------------------------------
+
+local ExpectError = { __name = "vmm.expect_error" }
+
+function ExpectError:__tostring()
+    return ("%s: expected %q, %s after %.1f s (limit %g s); the VM is %s; last lines:\n%s"):format(
+        self.vm,
+        self.pattern,
+        self.why,
+        self.elapsed,
+        self.timeout,
+        self.state,
+        self.tail == "" and "(the console is silent)" or self.tail
+    )
+end
+
+local function state_of(vm)
+    if vm.closed then return "closed" end
+    local stop = vm:stopped()
+    if stop then
+        return "ended: " .. stop.reason .. (stop.text ~= "" and " (" .. stop.text .. ")" or "")
+    end
+    return vm.vcpus and vm.vcpus[1] and vm.vcpus[1].state or "not started"
+end
+
+-- A match as { before =, match =, captures... }, consumed from the pending output; or nil.
+local function match(self, pattern)
+    local results = table.pack(self.pending:find(pattern))
+    local first, last = results[1], results[2]
+    if not first then return nil end
+    local found = {
+        before = self.pending:sub(1, first - 1),
+        match = self.pending:sub(first, last),
+    }
+    table.move(results, 3, results.n, 1, found)
+    self.pending = self.pending:sub(last + 1)
+    return found
+end
+
+-- Output may still be on its way from the device when the VM has ended.
+local function drain(self)
+    if self.drained or self.vm.closed then return end
+    self.drained = true
+    self.core:flush(1)
+    self:pull()
+end
+
+-- Waits until a Lua pattern shows in the output that no expect has consumed yet.
+-- options: timeout in seconds (60), times VMM_TIMEOUT_SCALE.
+-- Returns { before =, match =, [1] = first capture, ... }, or nil, error object, code: "timeout",
+-- or "ended" when the guest has ended without it.
+function Console:try_expect(pattern, options)
+    local timeout = sched.scaled(options and options.timeout or EXPECT_SECONDS)
+    local start = core.now()
+    self.waiting = self.waiting + 1
+    if not self.vm.closed then self.core:notify_output(true) end
+    local found, why, code = sched.wait(function()
+        self:pull()
+        local found = match(self, pattern)
+        if found then return found end
+        if self.vm.closed or self.vm:stopped() then
+            drain(self)
+            return match(self, pattern) or false, "the guest ended", "ended"
+        end
+    end, timeout)
+    self.waiting = self.waiting - 1
+    if self.waiting == 0 and not self.sink and not self.vm.closed then
+        self.core:notify_output(false)
+    end
+    if found then return found end
+    return nil,
+        setmetatable({
+            vm = self.name,
+            pattern = pattern,
+            why = why == "timeout" and "timed out" or why,
+            timeout = timeout,
+            elapsed = core.now() - start,
+            state = state_of(self.vm),
+            tail = self:tail(),
+        }, ExpectError),
+        code
+end
+
+-- The same, raising the error object.
+function Console:expect(pattern, options)
+    local found, err = self:try_expect(pattern, options)
+    if not found then error(err, 2) end
+    return found
+end
+
+-- ---- send -------------------------------------------------------------------------------
+
+-- Sends bytes to the guest; waits while its input is full.
+-- Returns true, or nil, message, "closed" when the guest ends meanwhile.
+function Console:send(bytes)
+    local at = 1
+    return sched.wait(function()
+        if self.vm.closed or self.vm:stopped() then return false, "the guest ended", "closed" end
+        at = at + self.core:input(bytes:sub(at, at + 65535))
+        return at > #bytes or nil
+    end)
+end
+
+-- Sends a line, ended by what the Enter key sends.
+function Console:send_line(text)
+    return self:send(text .. "\r")
+end
+
+-- ---- where it goes ----------------------------------------------------------------------
+
+local function to_stdio(self, terminal)
+    return self.core:attach {
+        in_fd = 0,
+        out_fd = 1,
+        escape = terminal and 1 or nil, -- Ctrl-A
+    }
+end
+
+local function connect(self, spec, terminal)
+    if spec == "stdio" then return to_stdio(self, terminal) end
+    if spec == "capture" then return true end
+    if type(spec) == "function" then
+        self.sink = spec
+        return self.core:notify_output(true)
+    end
+    if spec == "pty" then
+        local message, code
+        self.path, message, code = self.core:attach_pty()
+        return self.path, message, code
+    end
+    if spec.file then return self.core:attach_file(spec.file) end
+    self.path = spec.unix
+    return self.core:attach_unix(spec.unix)
+end
+
+-- Makes the console of a VM. options:
+--   to         "stdio", "capture", "pty", { file = path }, { unix = path }, function(bytes)
+--   terminal   stdio is a terminal: Ctrl-A is the escape key
+--   on_key     function(key): the key after the escape
+--   on_text    function(): a kernel message about the guest's end has shown
+-- Returns the console (its field core goes to vmm.serial), or nil, message, code.
+function console.new(vm, options)
+    local self = setmetatable({
+        vm = vm,
+        name = vm.name,
+        position = 0,
+        pending = "",
+        lines = {},
+        started = core.now(),
+        waiting = 0,
+    }, Console)
+    local function on_event(bits)
+        local key = bits >> core.CONSOLE_KEY_SHIFT
+        if key ~= 0 and options.on_key then options.on_key(key) end
+        if bits & core.CONSOLE_TEXT ~= 0 and options.on_text then options.on_text() end
+        if self.sink then self:pull() end
+    end
+    local message, code
+    self.core, message, code = vm:create_console { capture = CAPTURE_BYTES, on_event = on_event }
+    if not self.core then return nil, message, code end
+    for _, text in ipairs { console.PANIC, console.PANIC_END, console.HALTED } do
+        assert(self.core:watch_text(text))
+    end
+    local ok
+    ok, message, code = connect(self, options.to or "capture", options.terminal)
+    if not ok then return nil, message, code end
+    return self
+end
+
+return console

@@ -1,0 +1,141 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- A whole PC from a config table: vmm.vm{...}.  Nothing here but the building blocks that a
+-- script of one's own can use as well.
+
+local acpi = require "vmm.x86.acpi"
+local boot = require "vmm.boot"
+local config = require "vmm.config"
+local console = require "vmm.console"
+local core = require "vmm.core"
+local cpuid = require "vmm.x86.cpuid"
+local layout = require "vmm.x86.layout"
+local mptable = require "vmm.x86.mptable"
+local msrs = require "vmm.x86.msrs"
+require "vmm.vm"
+
+local machine = {}
+
+local MIB = 1 << 20
+
+-- Building fails inside by raising { message, code }; machine.new returns it.
+local function check(value, message, code, ...)
+    if value then return value, message, code, ... end
+    error({ message = message, code = code }, 0)
+end
+
+-- ---- parts, in the order they are made -----------------------------------------------------
+
+local function add_memory(vm, options)
+    local ranges = check(layout.ram_ranges(options.size_mib * MIB))
+    vm.memory = check(core.memory {
+        ranges = ranges,
+        shared = options.shared,
+        huge_pages = options.huge_pages,
+    })
+    check(vm:map(vm.memory))
+end
+
+local function add_vcpus(vm, kvm, options)
+    local supported = check(kvm:supported_cpuid())
+    local deadline = kvm:capability "KVM_CAP_TSC_DEADLINE_TIMER" ~= 0
+    vm.vcpus = {}
+    for id = 0, options.num - 1 do
+        local vcpu = check(vm:create_vcpu(id))
+        vcpu.cpuid = check(cpuid.build {
+            supported = supported,
+            id = id,
+            vcpus = options.num,
+            tsc_khz = ("<I4"):unpack(vcpu:get_state "tsc_khz"),
+            tsc_deadline = deadline,
+        })
+        check(vcpu:set_msrs(msrs.initial()))
+        vm.vcpus[id + 1] = vcpu
+    end
+end
+
+local function add_console(vm, to, hooks)
+    vm.console = check(console.new(vm, {
+        to = to,
+        terminal = hooks.terminal,
+        on_key = hooks.on_key,
+        on_text = function()
+            vm:on_last_words()
+        end,
+    }))
+end
+
+local function add_devices(vm)
+    local regions = vm.memory:regions()
+    local serial = core.serial { irq = vm:irq(layout.serial_irq), console = vm.console.core }
+    local i8042 = core.i8042 { vm = vm }
+    local rtc = core.rtc {
+        below_4g = regions[1].size,
+        above_4g = regions[2] and regions[2].size or 0,
+    }
+    check(vm:attach(serial, { pio = layout.serial_port }))
+    check(vm:attach(i8042, { pio = layout.i8042_port }))
+    check(vm:attach(i8042, { pio = layout.i8042_port + 4, region = 1 }))
+    check(vm:attach(rtc, { pio = layout.rtc_port }))
+    check(vm:attach(core.debug_port { name = "post" }, { pio = layout.debug_port }))
+    check(vm:attach(core.acpi_power { vm = vm }, { pio = layout.acpi_power_port }))
+end
+
+-- What the firmware of a PC would have left in memory: returns the RSDP's address.
+local function add_tables(vm)
+    local count = #vm.vcpus
+    local mp = check(mptable.build { vcpus = count })
+    check(vm.memory:write(mp.base, mp.bytes))
+    local tables = check(acpi.build { vcpus = count, rtc = true })
+    check(vm.memory:write(tables.base, tables.bytes))
+    return tables.rsdp
+end
+
+local function load_kernel(vm, options, rsdp)
+    local image = check(core.load.open(options.path))
+    local initrd = options.initrd and check(core.load.open(options.initrd))
+    vm.plan = check(boot.load {
+        mem = vm.memory,
+        load = core.load,
+        image = image,
+        cmdline = options.cmdline,
+        initrd = initrd,
+        himem_start = options.himem_start,
+        flow = options.flow,
+        unpack = options.unpack,
+        slide = options.slide,
+        rsdp = rsdp,
+    })
+    boot.apply(vm.plan, vm.vcpus[1])
+    image:close()
+    if initrd then initrd:close() end
+end
+
+local function build(vm, kvm, options, hooks)
+    add_memory(vm, options.memory)
+    check(vm:create_irqchip())
+    add_vcpus(vm, kvm, options.vcpus)
+    add_console(vm, options.console, hooks)
+    add_devices(vm)
+    local rsdp = add_tables(vm)
+    if options.kernel then load_kernel(vm, options.kernel, rsdp) end
+    return vm
+end
+
+-- Builds a VM from a config table (vmm.config says which keys there are); it does not run yet.
+-- A mistake in the table raises.  What the host or a file refuses returns nil, message, code.
+-- hooks, for front ends: terminal (stdio is one), on_key(key) after the escape key.
+function machine.new(given, hooks)
+    local options = config.check(given)
+    local kvm, message, code = core.kvm()
+    if not kvm then return nil, message, code end
+    local vm
+    vm, message, code = kvm:create_vm { name = options.name }
+    if not vm then return nil, message, code end
+    local ok, result = pcall(build, vm, kvm, options, hooks or {})
+    if ok then return vm end
+    vm:close()
+    if type(result) ~= "table" then error(result, 0) end
+    return nil, result.message, result.code
+end
+
+return machine

@@ -1,0 +1,192 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- The one scheduler: tasks, and waits that let other tasks and events go on.
+--
+-- A task is a coroutine.  A wait yields where that is possible (in a task) and pumps the loop
+-- itself where it is not (the main chunk of a stock lua5.4, a callback of gsub).  Whoever pumps
+-- runs every task that can go on, then sleeps in core.step until something happens.
+
+local core = require "vmm.core"
+
+local sched = {}
+
+local Task = { __name = "vmm.task" }
+Task.__index = Task
+
+local tasks = setmetatable({}, { __mode = "k" }) -- coroutine -> task
+local waits = {} -- array of { task =, poll =, deadline = }, oldest first
+
+local TIMED_OUT = { nil, "timeout", "timeout", n = 3 }
+
+-- Calls poll; a table of results when the wait is over, nil when it is not.
+local function try(wait)
+    local results = table.pack(wait.poll())
+    if results[1] ~= nil then
+        results[1] = results[1] or nil -- false: over, without success
+        return results
+    end
+    if wait.deadline and core.now() >= wait.deadline then return TIMED_OUT end
+end
+
+local function finish(task, ok, ...)
+    task.done, task.ok = true, ok
+    if ok then
+        task.results = table.pack(...)
+    else
+        task.error = ...
+        task.traceback = debug.traceback(task.co)
+        coroutine.close(task.co)
+    end
+end
+
+-- Runs a task until it waits or ends.
+local function resume(task, ...)
+    local results = table.pack(coroutine.resume(task.co, ...))
+    if coroutine.status(task.co) == "dead" then
+        finish(task, table.unpack(results, 1, results.n))
+    else
+        waits[#waits + 1] = results[2]
+        results[2].task = task
+    end
+end
+
+-- Resumes every task whose wait is over, until none is.  A task waits anew at the end of the
+-- list, so that no task starves another.
+local function run_tasks()
+    local progress
+    repeat
+        progress = false
+        for _ = 1, #waits do
+            local wait = table.remove(waits, 1)
+            if not wait then break end
+            local ok, results = pcall(try, wait)
+            if not ok then
+                progress = true
+                resume(wait.task, false, results)
+            elseif results then
+                progress = true
+                resume(wait.task, true, table.unpack(results, 1, results.n))
+            else
+                waits[#waits + 1] = wait
+            end
+        end
+    until not progress
+end
+
+local function earliest(deadline)
+    for _, wait in ipairs(waits) do
+        if wait.deadline and (not deadline or wait.deadline < deadline) then
+            deadline = wait.deadline
+        end
+    end
+    return deadline
+end
+
+local function pump(wait)
+    while true do
+        run_tasks()
+        local results = try(wait)
+        if results then return table.unpack(results, 1, results.n) end
+        local deadline = earliest(wait.deadline)
+        core.step(deadline and math.max(0, deadline - core.now()))
+    end
+end
+
+local function resumed(ok, ...)
+    if not ok then error((...), 0) end
+    return ...
+end
+
+-- Waits until poll() returns something else than nil, and returns that (false becomes nil);
+-- after timeout seconds (nil: never) returns nil, "timeout", "timeout".  poll is called after
+-- each event and must not wait.
+function sched.wait(poll, timeout)
+    if core.in_handler() then error("a handler may not wait", 2) end
+    local wait = { poll = poll, deadline = timeout and core.now() + timeout }
+    local results = try(wait)
+    if results then return table.unpack(results, 1, results.n) end
+    if tasks[coroutine.running()] and coroutine.isyieldable() then
+        return resumed(coroutine.yield(wait))
+    end
+    return pump(wait)
+end
+
+-- Waits for some seconds.
+function sched.sleep(seconds)
+    sched.wait(function() end, seconds)
+    return true
+end
+
+-- Starts fn(...) as a task; it runs when the caller waits.
+function sched.spawn(fn, ...)
+    local arguments = table.pack(...)
+    local task = setmetatable({}, Task)
+    task.co = coroutine.create(function()
+        return fn(table.unpack(arguments, 1, arguments.n))
+    end)
+    tasks[task.co] = task
+    waits[#waits + 1] = {
+        task = task,
+        poll = function()
+            return true
+        end,
+    }
+    core.wake() -- the spawner may be a handler while the script waits
+    return task
+end
+
+-- Waits for a task's end; its results, or its error raised here.
+function Task:wait(timeout)
+    local ended, message, code = sched.wait(function()
+        return self.done
+    end, timeout)
+    if not ended then return nil, message, code end
+    self.observed = true
+    if not self.ok then error(self.error, 0) end
+    return table.unpack(self.results, 1, self.results.n)
+end
+
+-- Waits until one of the tasks has ended; its index in the array, then its results.
+function sched.wait_any(list, timeout)
+    local index, message, code = sched.wait(function()
+        for i, task in ipairs(list) do
+            if task.done then return i end
+        end
+    end, timeout)
+    if not index then return nil, message, code end
+    return index, list[index]:wait()
+end
+
+-- Waits until all tasks have ended; an array of their first results.  The first error, by the
+-- order of the array, is raised.
+function sched.wait_all(list, timeout)
+    local ended, message, code = sched.wait(function()
+        for _, task in ipairs(list) do
+            if not task.done then return nil end
+        end
+        return true
+    end, timeout)
+    if not ended then return nil, message, code end
+    local results = {}
+    for i, task in ipairs(list) do
+        results[i] = task:wait()
+    end
+    return results
+end
+
+-- Runs fn(...) as the main task to its end: true and its results, or false, its error and the
+-- traceback.
+function sched.run(fn, ...)
+    local task = sched.spawn(fn, ...)
+    pump { poll = function()
+        return task.done
+    end }
+    if task.ok then return true, table.unpack(task.results, 1, task.results.n) end
+    return false, task.error, task.traceback
+end
+
+-- A time limit as the user meant it on a fast host, for this one: VMM_TIMEOUT_SCALE times it.
+function sched.scaled(seconds)
+    return seconds and seconds * (tonumber(os.getenv "VMM_TIMEOUT_SCALE") or 1)
+end
+
+return sched
