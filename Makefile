@@ -61,6 +61,7 @@ LUA_SRC := $(wildcard src/lua/*.c)
 SCRIPTS := $(sort $(wildcard lua/vmm/*.lua lua/vmm/*/*.lua))
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+C_FILES := $(wildcard include/vmm/*.h src/*.c src/*/*.[ch] tests/*/*.[ch] tests/guest/*/*.[ch])
 
 # ---- one set of rules per variant: release, asan, tsan, fuzz -----------------------
 # $(1) variant, $(2) compiler, $(3) extra flags
@@ -150,17 +151,119 @@ $(B)/guest/%.bzimage: $(B)/guest/%.bzimage.o
 	$(Q)objcopy -O binary $< $@
 
 # ---- products ------------------------------------------------------------------------
-all: vmm-reference ## build the program
-.PHONY: all
-vmm-reference: $(B)/release/vmm-reference
+R := $(B)/release
+MODULE_OBJ := $(filter-out %/main_entry.o %/scripts.o,$(LUA_SRC:%.c=$(R)/%.o))
+
+all: vmm-reference libraries ## build the program and the libraries
+libraries: $(R)/libvmm.so.$(SOVERSION) $(R)/libvmm-lua.so.$(SOVERSION) \
+	$(R)/libvmm-lua.a $(R)/vmm/core.so $(R)/vmm.pc $(R)/vmm-lua.pc
+.PHONY: all libraries
+
+vmm-reference: $(R)/vmm-reference
 	$(Q)cp -f $< $@
 
-unit: $(UNIT_SRC:%.c=$(B)/release/%) ## build and run the C unit tests
+# C blocks, no Lua.
+$(R)/libvmm.so.$(SOVERSION): $(LIB_SRC:%.c=$(R)/%.o)
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -Wl,-soname,$(@F) -Wl,-z,defs $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)ln -sf $(@F) $(R)/libvmm.so
+
+# The same plus the Lua library, behind one call (include/vmm/lua.h).
+$(R)/libvmm-lua.so.$(SOVERSION): $(LIB_SRC:%.c=$(R)/%.o) \
+		$(LUA_SRC:%.c=$(R)/%.o) $(R)/scripts.o
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -Wl,-soname,$(@F) -Wl,-z,defs $(LDFLAGS) -o $@ $^ \
+		$(LUA_LIBS) $(LIBS)
+	$(Q)ln -sf $(@F) $(R)/libvmm-lua.so
+$(R)/libvmm-lua.a: $(LIB_SRC:%.c=$(R)/%.o) $(LUA_SRC:%.c=$(R)/%.o) \
+		$(R)/scripts.o
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+# The C core for a stock lua5.4: not linked to liblua, which the host brings.
+$(R)/vmm/core.so: $(LIB_SRC:%.c=$(R)/%.o) $(MODULE_OBJ)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(R)/vmm.pc: Makefile
+	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' \
+		'includedir=$${prefix}/include' '' 'Name: vmm' \
+		'Description: building blocks of a virtual machine monitor for KVM' \
+		'Version: $(VERSION)' 'Libs: -L$${libdir} -lvmm' \
+		'Libs.private: $(LIBS)' 'Cflags: -I$${includedir}' > $@
+$(R)/vmm-lua.pc: Makefile
+	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' \
+		'includedir=$${prefix}/include' '' 'Name: vmm-lua' \
+		'Description: the VMM with its Lua library, behind one call' \
+		'Version: $(VERSION)' 'Requires.private: lua5.4' \
+		'Libs: -L$${libdir} -lvmm-lua' 'Libs.private: $(LIBS)' \
+		'Cflags: -I$${includedir}' > $@
+
+# ---- install ---------------------------------------------------------------------------
+D = $(DESTDIR)$(PREFIX)
+install: all ## install below $(DESTDIR)$(PREFIX)
+	$(Q)install -d $(D)/bin $(D)/lib/pkgconfig $(D)/lib/lua/5.4/vmm \
+		$(D)/include/vmm
+	$(Q)install $(R)/vmm-reference $(D)/bin/
+	$(Q)install -m 644 $(R)/libvmm.a $(R)/libvmm-lua.a $(D)/lib/
+	$(Q)install $(R)/libvmm.so.$(SOVERSION) $(R)/libvmm-lua.so.$(SOVERSION) \
+		$(D)/lib/
+	$(Q)ln -sf libvmm.so.$(SOVERSION) $(D)/lib/libvmm.so
+	$(Q)ln -sf libvmm-lua.so.$(SOVERSION) $(D)/lib/libvmm-lua.so
+	$(Q)install -m 644 $(R)/vmm.pc $(R)/vmm-lua.pc $(D)/lib/pkgconfig/
+	$(Q)install $(R)/vmm/core.so $(D)/lib/lua/5.4/vmm/
+	$(Q)install -m 644 include/vmm/*.h $(D)/include/vmm/
+	$(Q)for f in $(SCRIPTS); do \
+		install -D -m 644 $$f $(D)/share/lua/5.4/$${f#lua/} || exit 1; done
+	$(Q)install -d $(D)/share/man/man1 $(D)/share/bash-completion/completions
+	$(Q)$(R)/vmm-reference --man > $(D)/share/man/man1/vmm-reference.1
+	$(Q)$(R)/vmm-reference --completion bash \
+		> $(D)/share/bash-completion/completions/vmm-reference
+.PHONY: install
+
+# ---- run -------------------------------------------------------------------------------
+run: $(B)/packages-run vmm-reference ## boot Linux to a shell (in the lab where needed)
+	$(Q)./vmm-reference examples/run.lua
+.PHONY: run
+
+lab: $(B)/packages-run vmm-reference ## the same in the lab, also where the host could
+	$(Q)./vmm-reference lab examples/run.lua
+.PHONY: lab
+
+# ---- checks ----------------------------------------------------------------------------
+UNIT := $(UNIT_SRC:%.c=$(R)/%)
+test: $(B)/packages-test all $(UNIT) guests ## lint, unit tests, specs here and in the lab
+	$(Q)./vmm-reference tests/run.lua
+.PHONY: test
+
+unit: $(UNIT) ## build and run the C unit tests
 	$(Q)for t in $^; do ./$$t || exit 1; done
 .PHONY: unit
 
+lint: $(B)/packages-test ## style, layers, licences, warnings of gcc and clang
+	$(Q)tests/lint/lint.sh
+.PHONY: lint
+
+# What lint compiles: all C of the products and tests, nothing linked.
+compile: $(LIB_SRC:%.c=$(R)/%.o) $(LUA_SRC:%.c=$(R)/%.o) $(R)/src/main.o $(UNIT)
+.PHONY: compile
+
+asan: $(UNIT_SRC:%.c=$(B)/asan/%) $(B)/asan/vmm-reference ## unit tests under ASan and UBSan
+	$(Q)for t in $(filter %/test_%,$^); do ./$$t || exit 1; done
+.PHONY: asan
+
+tsan: $(UNIT_SRC:%.c=$(B)/tsan/%) ## unit tests under TSan
+	$(Q)for t in $^; do ./$$t || exit 1; done
+.PHONY: tsan
+
+FUZZ_SECONDS ?= 20
+fuzz: $(FUZZ_SRC:%.c=$(B)/fuzz/%) ## run every fuzz target for FUZZ_SECONDS
+	$(Q)tests/fuzz/run.sh $(FUZZ_SECONDS) $^
+.PHONY: fuzz
+
 format: ## format the C sources
-	$(Q)clang-format -i $(wildcard include/vmm/*.h src/*.c src/*/*.[ch] tests/*/*.[ch])
+	$(Q)clang-format -i $(C_FILES)
 .PHONY: format
 
 clean: ## remove what was built (downloads stay in .build/cache)
