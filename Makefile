@@ -152,7 +152,7 @@ $(B)/guest/%.bzimage: $(B)/guest/%.bzimage.o
 
 # ---- products ------------------------------------------------------------------------
 R := $(B)/release
-MODULE_OBJ := $(filter-out %/main_entry.o %/scripts.o,$(LUA_SRC:%.c=$(R)/%.o))
+MODULE_OBJ := $(filter-out %/front.o %/scripts.o,$(LUA_SRC:%.c=$(R)/%.o))
 
 all: vmm-reference libraries ## build the program and the libraries
 libraries: $(R)/libvmm.so.$(SOVERSION) $(R)/libvmm-lua.so.$(SOVERSION) \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 /* The module vmm.core: everything C gives to Lua, registered in one place. */
-#include "lua/core.h"
 #include "lua/classes.h"
+#include <vmm/lua.h>
 
 int luaopen_vmm_core(lua_State *L)
 {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lua/core.h"
+#include <vmm/lua.h>
 
 /* Made by src/lua/embed.sh; file is "lua/vmm/boot/init.lua". */
 struct script_file {
