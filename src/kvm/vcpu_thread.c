@@ -191,6 +191,8 @@ static void *thread_main(void *argument)
     atomic_store(&vcpu->self, 0);
     pthread_cond_broadcast(&vcpu->changed);
     pthread_mutex_unlock(&vcpu->lock);
+    if (vcpu->config.on_finished)
+        vcpu->config.on_finished(vcpu->config.context, vcpu);
     return NULL;
 }
 
