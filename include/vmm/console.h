@@ -30,7 +30,8 @@ VMM_API int vmm_console_new(struct vmm_loop *loop,
                             const struct vmm_console_config *config,
                             struct vmm_console **console,
                             struct vmm_error *err);
-/* Drains what it can into the sinks, then detaches; fds that it owns close. */
+/* Drains what it can into the sinks, then detaches.  Before the loop, and not
+ * from a callback of the console or under a lock that one takes. */
 VMM_API void vmm_console_free(struct vmm_console *console);
 
 /* ---- the device's side (any thread, one at a time, never blocks) ------- */
@@ -42,7 +43,9 @@ struct vmm_console_port {
     void (*output_ready)(void *context);
     void *context;
 };
-/* Connect the device; NULL disconnects (no callback runs afterwards). */
+/* Connect the device; NULL disconnects (no callback runs afterwards).  Input
+ * that waits already is announced.  Not from these callbacks, nor under a lock
+ * that they take. */
 VMM_API void vmm_console_connect(struct vmm_console *console,
                                  const struct vmm_console_port *port);
 /*
@@ -58,20 +61,24 @@ VMM_API size_t vmm_console_pull(struct vmm_console *console, uint8_t *bytes,
 /* ---- the host's side ---------------------------------------------------- */
 
 /*
- * Attach an fd (made non-blocking unless it is a regular file).  in/out: -1
- * for none.  An escape byte (0..255, -1 none) in the input and the byte after
- * it are not sent to the guest but reported by on_escape (the escape byte
- * twice sends it once).  A sink that fails or closes is dropped; output then
- * goes on to the others.  Output that no sink and no capture wants is
- * swallowed.
+ * Attach fds of any kind; in/out: -1 for none.  An escape byte (0..255, -1
+ * none) in the input and the byte after it are not sent to the guest but
+ * reported by on_escape (the escape byte twice sends it once).  A sink that
+ * fails or closes is dropped; output then goes on to the others.  Output that
+ * no sink and no capture wants is swallowed.
+ * Borrowed fds keep their file status flags: a terminal or pipe is not made
+ * non-blocking for other processes that share it.  Callbacks come on the
+ * loop's thread.
  */
 struct vmm_console_stream {
     int in_fd;
     int out_fd;
-    bool owns; /* close the fds at detach */
+    bool owns; /* close the fds at detach; when attach fails they are not */
     int escape;
     void (*on_escape)(void *context, uint8_t key);
-    void (*on_input_end)(void *context); /* in_fd reached its end */
+    void (*on_input_end)(void *context); /* in_fd reached its end, or failed */
+    /* out_fd was dropped: EPIPE when its reader left, ENOSPC, EIO, ... */
+    void (*on_output_end)(void *context, int code);
     void *context;
 };
 VMM_API int vmm_console_attach(struct vmm_console *console,
@@ -101,7 +108,7 @@ VMM_API size_t vmm_console_capture_read(struct vmm_console *console,
                                         uint64_t *position, uint8_t *bytes,
                                         size_t max, uint64_t *time_ns);
 /* Bytes of output so far, all time. */
-VMM_API uint64_t vmm_console_output_total(const struct vmm_console *console);
+VMM_API uint64_t vmm_console_output_total(struct vmm_console *console);
 
 /*
  * Watch the output for a plain text (1..255 bytes), also across reads; found
@@ -113,7 +120,8 @@ VMM_API int vmm_console_watch_text(struct vmm_console *console,
                                    struct vmm_error *err);
 
 /* Called on the loop's thread after new output was captured / after the input
- * ring has room again.  Must be short. */
+ * ring has room again that a send did not find.  Must be short.  One listener;
+ * NULL removes it (no callback runs afterwards; not from these callbacks). */
 struct vmm_console_listener {
     void (*on_output)(void *context);
     void (*on_room)(void *context);
@@ -122,8 +130,9 @@ struct vmm_console_listener {
 VMM_API void vmm_console_listen(struct vmm_console *console,
                                 const struct vmm_console_listener *listener);
 
-/* Wait until the output ring has been drained into the capture and the sinks
- * that still take bytes, or timeout_ns has passed (-ETIMEDOUT). */
+/* Wait until the output so far has been drained into the capture and the
+ * sinks that still take bytes, or timeout_ns has passed (-ETIMEDOUT; < 0: for
+ * ever).  Steps a loop that no thread runs; -EBUSY from a callback of it. */
 VMM_API int vmm_console_flush(struct vmm_console *console, int64_t timeout_ns);
 
 #endif
