@@ -48,22 +48,28 @@ enum vmm_image_kind {
 VMM_API enum vmm_image_kind vmm_image_kind(const struct vmm_image *image);
 
 /* ---- ELF64 x86-64 ---------------------------------------------------------
+ * Errors: -ENOEXEC for a malformed file, the text says which field of what.
  */
 struct vmm_elf_info {
-    uint64_t entry;      /* e_entry (virtual for vmlinux); see entry_gpa */
+    uint64_t entry;      /* e_entry, virtual or (Linux's vmlinux) physical */
     vmm_gpa_t entry_gpa; /* entry translated by its PT_LOAD: where 64-bit
                             execution starts */
     vmm_gpa_t low, high; /* [low, high) of all PT_LOAD by p_paddr, bss too */
-    bool has_pvh;        /* XEN_ELFNOTE_PHYS32_ENTRY found */
+    bool has_pvh;        /* XEN_ELFNOTE_PHYS32_ENTRY found, below 4 GiB */
     uint64_t pvh_entry;  /* its value: 32-bit physical entry */
 };
 /* Look, load nothing. */
 VMM_API int vmm_elf_inspect(const struct vmm_image *image,
                             struct vmm_elf_info *info, struct vmm_error *err);
 /*
- * Copy each PT_LOAD to p_paddr + slide and clear its bss.  min_gpa: refuse
- * segments that start below (himem_start); 0 allows all.
- * slide: added to every address (0 normally); info comes back slid.
+ * Copy each PT_LOAD to p_paddr + slide and clear its bss; nothing is written
+ * unless all fit in RAM (-EFAULT).
+ * min_gpa: the lowest address a segment may have (himem_start).  An ELF has
+ * fixed addresses: it is not moved up to there but refused when a segment
+ * would start below (-ERANGE).  0 allows all.
+ * slide: added to every address (0 normally); info comes back slid.  -EINVAL
+ * when an address wraps.  What the code at the entries thinks of being moved is
+ * its own matter: see vmm_elf_relocate.
  */
 VMM_API int vmm_elf_load(const struct vmm_image *image,
                          struct vmm_memory *memory, vmm_gpa_t min_gpa,
@@ -84,36 +90,44 @@ struct vmm_bzimage_info {
     uint64_t payload_offset;   /* in the file; 0 when none */
     uint64_t payload_bytes;
     char payload_format[8];    /* "gzip" "xz" "lzma" "bzip2" "lz4" "zstd" "elf"
-                                  or "" when unknown */
+                                  "lzo" (not unpacked) or "" when unknown */
     uint8_t setup_header[512]; /* from offset 0x1f1 of the file, to copy to the
                                   zero page at 0x1f1 */
     uint32_t setup_header_bytes;
     uint64_t kernel_offset; /* protected-mode code in the file */
     uint64_t kernel_bytes;
 };
+/* Look, load nothing.  -ENOEXEC for a malformed file. */
 VMM_API int vmm_bzimage_inspect(const struct vmm_image *image,
                                 struct vmm_bzimage_info *info,
                                 struct vmm_error *err);
-/* Copy the protected-mode part to gpa (the 64-bit entry is gpa + 0x200).
- * Checks init_size bytes of RAM there. */
+/*
+ * Copy the protected-mode part to gpa (the 64-bit entry is gpa + 0x200).
+ * -EFAULT unless it fits in RAM there, and init_size bytes fit where it will
+ * run: gpa rounded up to kernel_alignment, or pref_address when the kernel is
+ * not relocatable.
+ */
 VMM_API int vmm_bzimage_load(const struct vmm_image *image,
                              struct vmm_memory *memory, vmm_gpa_t gpa,
                              struct vmm_bzimage_info *info,
                              struct vmm_error *err);
 /*
  * Unpack the payload into a new image: the ELF vmlinux, followed by the
- * relocation table where the kernel has one.  -ENOTSUP when the format is
- * unknown or its library was left out of the build.
+ * relocation table where the kernel has one.  At most init_size bytes come out
+ * (and never over 1 GiB), whatever the payload says of itself (-EFBIG).
+ * -ENOEXEC when it is malformed, -ENOMEM, -ENOTSUP when there is no payload or
+ * its format is unknown.
  */
 VMM_API int vmm_bzimage_unpack(const struct vmm_image *image,
                                struct vmm_image *vmlinux,
                                struct vmm_error *err);
 /*
- * Apply the relocations that trail an unpacked vmlinux to the kernel loaded
- * at its addresses + slide (see arch/x86/boot/compressed/misc.c for the table's
- * layout: 64-bit, inverse 32-bit, 32-bit lists, each ended by a zero, read
- * from the end).  virtual_slide is added to virtual addresses; slide must be
- * equal to it for our use.  -ENODATA when the image carries no table.
+ * Apply the relocations that trail an unpacked vmlinux to the kernel that
+ * vmm_elf_load put at its addresses + slide, so that it also runs at its
+ * virtual addresses + slide (KASLR).  slide: a multiple of 2 MiB that keeps the
+ * kernel's end within 1 GiB (-EINVAL, -ERANGE).  -ENODATA when the image
+ * carries no table, -ENOEXEC for a malformed one.  A failure may leave the
+ * kernel half relocated: load it again.
  */
 VMM_API int vmm_elf_relocate(const struct vmm_image *vmlinux,
                              struct vmm_memory *memory, uint64_t slide,
@@ -121,7 +135,7 @@ VMM_API int vmm_elf_relocate(const struct vmm_image *vmlinux,
 
 /* ---- raw --------------------------------------------------------------------
  */
-/* Copy the whole image to gpa. */
+/* Copy the whole image to gpa; -EFAULT unless all of it fits in RAM. */
 VMM_API int vmm_raw_load(const struct vmm_image *image,
                          struct vmm_memory *memory, vmm_gpa_t gpa,
                          struct vmm_error *err);

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* bzImage: what its header says, where it is loaded, how bad ones are refused.
+ */
+#include "images.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+/* Unknown to every format: the header is what is tested here. */
+static const uint8_t payload[0x100] = "payload";
+
+#define BYTES  0x800u
+#define KERNEL (BYTES - BZIMAGE_KERNEL)
+
+struct fixture {
+    uint8_t bytes[BYTES];
+    struct vmm_image image;
+    struct vmm_memory *memory;
+    struct vmm_bzimage_info info;
+    struct vmm_error err;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *t = calloc(1, sizeof(*t));
+
+    put_bzimage(t->bytes, payload, sizeof(payload));
+    vmm_image_borrow(t->bytes, sizeof(t->bytes), "bzImage", &t->image);
+    t->memory = memory_of(0, 0x1000000);
+    *state = t;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *t = *state;
+
+    vmm_memory_unref(t->memory);
+    free(t);
+    return 0;
+}
+
+static void inspect(struct fixture *t)
+{
+    expect_success(vmm_bzimage_inspect(&t->image, &t->info, &t->err), &t->err);
+}
+
+static void inspect_reports_the_header_fields(void **state)
+{
+    struct fixture *t = *state;
+
+    inspect(t);
+    assert_int_equal(t->info.protocol, 0x020f);
+    assert_true(t->info.loadable_64);
+    assert_true(t->info.relocatable);
+    assert_int_equal(t->info.preferred_gpa, 0x1000000);
+    assert_int_equal(t->info.alignment, 0x200000);
+    assert_int_equal(t->info.init_size, 0x100000);
+    assert_int_equal(t->info.initrd_addr_max, 0x7fffffff);
+    assert_int_equal(t->info.cmdline_size_max, 2047);
+    assert_int_equal(t->info.kernel_offset, 0x400);
+    assert_int_equal(t->info.kernel_bytes, 0x400);
+    assert_int_equal(t->info.payload_offset, 0x700);
+    assert_int_equal(t->info.payload_bytes, 0x100);
+    assert_string_equal(t->info.payload_format, "");
+}
+
+static void setup_header_is_copied_from_1f1_to_its_end(void **state)
+{
+    struct fixture *t = *state;
+
+    inspect(t);
+    assert_int_equal(t->info.setup_header_bytes, 0x26c - 0x1f1);
+    assert_memory_equal(t->info.setup_header, t->bytes + 0x1f1, 0x26c - 0x1f1);
+}
+
+static void longest_setup_header_fills_the_zero_pages_hole(void **state)
+{
+    struct fixture *t = *state;
+
+    t->bytes[0x201] = 0x8e;
+    inspect(t);
+    assert_int_equal(t->info.setup_header_bytes, 0x290 - 0x1f1);
+}
+
+static void setup_sects_of_zero_means_four(void **state)
+{
+    struct fixture *t = *state;
+    uint8_t bytes[0xe00];
+
+    memset(bytes, 0, sizeof(bytes));
+    memcpy(bytes, t->bytes, BZIMAGE_KERNEL);
+    memcpy(bytes + 0xa00, t->bytes + BZIMAGE_KERNEL, KERNEL);
+    bytes[0x1f1] = 0;
+    vmm_image_borrow(bytes, sizeof(bytes), "bzImage", &t->image);
+    inspect(t);
+    assert_int_equal(t->info.kernel_offset, 0xa00);
+    assert_int_equal(t->info.payload_offset, 0xd00);
+}
+
+static void bytes_after_the_kernel_are_not_loaded(void **state)
+{
+    struct fixture *t = *state;
+
+    store_le32(t->bytes + 0x1f4, 0x380 / 16); /* a signature may follow */
+    store_le32(t->bytes + 0x24c, 0x80);
+    inspect(t);
+    assert_int_equal(t->info.kernel_bytes, 0x380);
+}
+
+static void kernel_without_payload_is_taken(void **state)
+{
+    struct fixture *t = *state;
+
+    store_le32(t->bytes + 0x248, 0);
+    inspect(t);
+    assert_int_equal(t->info.payload_offset, 0);
+    assert_int_equal(t->info.payload_bytes, 0);
+}
+
+static void flags_say_what_the_kernel_cannot(void **state)
+{
+    struct fixture *t = *state;
+
+    t->bytes[0x234] = 0;
+    t->bytes[0x236] = 0x7e;
+    inspect(t);
+    assert_false(t->info.relocatable);
+    assert_false(t->info.loadable_64);
+}
+
+static void payload_formats_are_known_by_their_magic(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *magic;
+        size_t bytes;
+    } formats[] = {
+        {"gzip", "\x1f\x8b", 2},
+        {"xz",
+         "\xfd"
+         "7zXZ\0",
+         6},
+        {"lzma", "\x5d\0\0", 3},
+        {"bzip2", "BZh", 3},
+        {"lz4", "\x02\x21\x4c\x18", 4},
+        {"zstd", "\x28\xb5\x2f\xfd", 4},
+        {"elf",
+         "\x7f"
+         "ELF",
+         4},
+        {"lzo",
+         "\x89"
+         "LZO\0",
+         5},
+        {"", "\x1f", 1},
+    };
+    struct fixture *t = *state;
+
+    for (size_t i = 0; i < LEN(formats); i++) {
+        memset(t->bytes + BZIMAGE_PAYLOAD, 0xaa, 8);
+        memcpy(t->bytes + BZIMAGE_PAYLOAD, formats[i].magic, formats[i].bytes);
+        inspect(t);
+        assert_string_equal(t->info.payload_format, formats[i].name);
+    }
+}
+
+/* ---- loading ---------------------------------------------------------------
+ */
+
+static void expect_kernel_at(struct fixture *t, vmm_gpa_t gpa)
+{
+    uint8_t got[KERNEL];
+
+    assert_int_equal(vmm_memory_read(t->memory, gpa, got, sizeof(got)), 0);
+    assert_memory_equal(got, t->bytes + BZIMAGE_KERNEL, KERNEL);
+}
+
+static int load(struct fixture *t, vmm_gpa_t gpa)
+{
+    return vmm_bzimage_load(&t->image, t->memory, gpa, &t->info, &t->err);
+}
+
+static void load_copies_the_kernel_and_only_it(void **state)
+{
+    struct fixture *t = *state;
+    uint8_t after;
+
+    assert_int_equal(vmm_memory_fill(t->memory, 0x200000, 0xff, 0x1000), 0);
+    expect_success(load(t, 0x200000), &t->err);
+    expect_kernel_at(t, 0x200000);
+    assert_int_equal(vmm_memory_load_u8(t->memory, 0x200000 + KERNEL, &after),
+                     0);
+    assert_int_equal(after, 0xff);
+}
+
+static void init_size_must_fit_where_the_kernel_will_run(void **state)
+{
+    struct fixture *t = *state;
+
+    expect_success(load(t, 0xe00000), &t->err);
+    store_le32(t->bytes + 0x260, 0x200001);
+    expect_failure(
+        load(t, 0xe00000), &t->err, EFAULT,
+        "bzImage: the kernel (init_size) needs 0x200001 bytes of RAM "
+        "at 0xe00000; RAM is [0x0, 0x1000000)");
+}
+
+static void relocatable_kernel_runs_at_its_alignment(void **state)
+{
+    struct fixture *t = *state;
+
+    expect_failure(
+        load(t, 0xe01000), &t->err, EFAULT,
+        "bzImage: the kernel (init_size) needs 0x100000 bytes of RAM "
+        "at 0x1000000; RAM is [0x0, 0x1000000)");
+}
+
+static void fixed_kernel_runs_at_its_preferred_address(void **state)
+{
+    struct fixture *t = *state;
+
+    t->bytes[0x234] = 0;
+    expect_failure(
+        load(t, 0x200000), &t->err, EFAULT,
+        "bzImage: the kernel (init_size) needs 0x100000 bytes of RAM "
+        "at 0x1000000; RAM is [0x0, 0x1000000)");
+    store_le64(t->bytes + 0x258, 0x400000);
+    expect_success(load(t, 0x200000), &t->err);
+    expect_kernel_at(t, 0x200000);
+}
+
+static void kernel_outside_ram_is_refused(void **state)
+{
+    struct fixture *t = *state;
+
+    expect_failure(
+        load(t, 0x2000000), &t->err, EFAULT,
+        "bzImage: the protected-mode kernel needs 0x400 bytes of RAM "
+        "at 0x2000000; RAM is [0x0, 0x1000000)");
+}
+
+static void load_address_that_wraps_is_refused(void **state)
+{
+    struct fixture *t = *state;
+
+    expect_failure(load(t, 0xfffffffffffff000), &t->err, EINVAL,
+                   "bzImage: load address 0xfffffffffffff000 aligned to "
+                   "0x200000 wraps around");
+}
+
+/* ---- malformed -------------------------------------------------------------
+ */
+
+static const struct malformed malformed[] = {
+    {"a cut setup header is refused",
+     {{0}},
+     0x28f,
+     ENOEXEC,
+     "bzImage: the setup header is cut short: the file has 655 bytes, a "
+     "bzImage "
+     "has over 656"},
+    {"a wrong boot flag is refused",
+     {{0x1fe, 2, 0x55aa}},
+     0,
+     ENOEXEC,
+     "bzImage: boot_flag (offset 0x1fe) is 0x55aa, must be 0xaa55: not a "
+     "bzImage"},
+    {"a wrong header magic is refused",
+     {{0x202, 4, 0x53726449}},
+     0,
+     ENOEXEC,
+     "bzImage: header (offset 0x202) is 0x53726449, must be 0x53726448 "
+     "(\"HdrS\"): not a bzImage"},
+    {"an old boot protocol is refused",
+     {{0x206, 2, 0x020b}},
+     0,
+     ENOEXEC,
+     "bzImage: version (offset 0x206) is 0x020b; boot protocol 2.12 (0x020c, "
+     "Linux 3.8) or later is needed"},
+    {"a zImage is refused",
+     {{0x211, 1, 0x80}},
+     0,
+     ENOEXEC,
+     "bzImage: loadflags (offset 0x211) is 0x80 without LOADED_HIGH (0x01): a "
+     "zImage, not a bzImage"},
+    {"a short jump is refused",
+     {{0x201, 1, 0x65}},
+     0,
+     ENOEXEC,
+     "bzImage: the jump at offset 0x200 ends the setup header at 0x267, must "
+     "be 0x268 to 0x290"},
+    {"a long jump is refused",
+     {{0x201, 1, 0x8f}},
+     0,
+     ENOEXEC,
+     "bzImage: the jump at offset 0x200 ends the setup header at 0x291, must "
+     "be 0x268 to 0x290"},
+    {"setup sectors past the end are refused",
+     {{0x1f1, 1, 3}},
+     0,
+     ENOEXEC,
+     "bzImage: setup_sects (offset 0x1f1) is 3: the kernel would begin at "
+     "offset 0x800, past the end of the file (0x800 bytes)"},
+    {"most setup sectors past the end are refused",
+     {{0x1f1, 1, 255}},
+     0,
+     ENOEXEC,
+     "bzImage: setup_sects (offset 0x1f1) is 255: the kernel would begin at "
+     "offset 0x20000, past the end of the file (0x800 bytes)"},
+    {"a cut kernel is refused",
+     {{0}},
+     0x7ff,
+     ENOEXEC,
+     "bzImage: syssize (offset 0x1f4) says 0x400 bytes of kernel, must be more "
+     "than 0x200 and at most the 0x3ff bytes after offset 0x400"},
+    {"a kernel without its 64-bit entry is refused",
+     {{0x1f4, 4, 0x20}},
+     0,
+     ENOEXEC,
+     "bzImage: syssize (offset 0x1f4) says 0x200 bytes of kernel, must be more "
+     "than 0x200 and at most the 0x400 bytes after offset 0x400"},
+    {"a huge kernel is refused",
+     {{0x1f4, 4, 0xffffffff}},
+     0,
+     ENOEXEC,
+     "bzImage: syssize (offset 0x1f4) says 0xffffffff0 bytes of kernel, must "
+     "be more than 0x200 and at most the 0x400 bytes after offset 0x400"},
+    {"no alignment is refused",
+     {{0x230, 4, 0}},
+     0,
+     ENOEXEC,
+     "bzImage: kernel_alignment (offset 0x230) is 0x0, must be a power of two"},
+    {"an odd alignment is refused",
+     {{0x230, 4, 0x300000}},
+     0,
+     ENOEXEC,
+     "bzImage: kernel_alignment (offset 0x230) is 0x300000, must be a power of "
+     "two"},
+    {"no init_size is refused",
+     {{0x260, 4, 0}},
+     0,
+     ENOEXEC,
+     "bzImage: init_size (offset 0x260) is 0"},
+    {"a preferred address that wraps is refused",
+     {{0x258, 8, 0xfffffffffff00001}},
+     0,
+     ENOEXEC,
+     "bzImage: pref_address (offset 0x258) 0xfffffffffff00001 + init_size "
+     "(offset 0x260) 0x100000 wraps around"},
+    {"a payload past the kernel's end is refused",
+     {{0x24c, 4, 0x101}},
+     0,
+     ENOEXEC,
+     "bzImage: payload_offset (offset 0x248) 0x300 and payload_length (offset "
+     "0x24c) 0x101 do not lie within the 0x400 bytes of kernel"},
+    {"a payload that starts past the end is refused",
+     {{0x248, 4, 0x401}},
+     0,
+     ENOEXEC,
+     "bzImage: payload_offset (offset 0x248) 0x401 and payload_length (offset "
+     "0x24c) 0x100 do not lie within the 0x400 bytes of kernel"},
+    {"a payload that wraps 32 bits is refused",
+     {{0x248, 4, 0xffffff00}},
+     0,
+     ENOEXEC,
+     "bzImage: payload_offset (offset 0x248) 0xffffff00 and payload_length "
+     "(offset 0x24c) 0x100 do not lie within the 0x400 bytes of kernel"},
+    {"an empty payload is refused",
+     {{0x24c, 4, 0}},
+     0,
+     ENOEXEC,
+     "bzImage: payload_offset (offset 0x248) 0x300 and payload_length (offset "
+     "0x24c) 0x0 do not lie within the 0x400 bytes of kernel"},
+};
+
+static void is_refused(void **state)
+{
+    const struct malformed *row = *state;
+    struct vmm_bzimage_info info;
+    struct vmm_image image;
+    struct vmm_error err;
+    uint8_t bytes[BYTES];
+
+    put_bzimage(bytes, payload, sizeof(payload));
+    apply_patches(bytes, row->patches);
+    image =
+        image_of(bytes, row->keep_bytes ? row->keep_bytes : BYTES, "bzImage");
+    expect_failure(vmm_bzimage_inspect(&image, &info, &err), &err, row->code,
+                   row->text);
+    free_image(&image);
+}
+
+static void every_shorter_file_is_refused(void **state)
+{
+    uint8_t bytes[BYTES];
+    (void)state;
+
+    put_bzimage(bytes, payload, sizeof(payload));
+    for (uint64_t size = 0; size < BYTES; size++) {
+        struct vmm_image image = image_of(bytes, size, "bzImage");
+        struct vmm_bzimage_info info;
+
+        if (vmm_bzimage_inspect(&image, &info, NULL) != -ENOEXEC)
+            fail_msg("the first %" PRIu64 " bytes were taken", size);
+        free_image(&image);
+    }
+}
+
+#define TEST(function)                                                         \
+    cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(inspect_reports_the_header_fields),
+        TEST(setup_header_is_copied_from_1f1_to_its_end),
+        TEST(longest_setup_header_fills_the_zero_pages_hole),
+        TEST(setup_sects_of_zero_means_four),
+        TEST(bytes_after_the_kernel_are_not_loaded),
+        TEST(kernel_without_payload_is_taken),
+        TEST(flags_say_what_the_kernel_cannot),
+        TEST(payload_formats_are_known_by_their_magic),
+        TEST(load_copies_the_kernel_and_only_it),
+        TEST(init_size_must_fit_where_the_kernel_will_run),
+        TEST(relocatable_kernel_runs_at_its_alignment),
+        TEST(fixed_kernel_runs_at_its_preferred_address),
+        TEST(kernel_outside_ram_is_refused),
+        TEST(load_address_that_wraps_is_refused),
+        cmocka_unit_test(every_shorter_file_is_refused),
+    };
+
+    return run_with_table("bzimage", tests, LEN(tests), malformed,
+                          LEN(malformed), is_refused);
+}
