@@ -39,8 +39,9 @@ static int describe(const struct vmm_image *image,
     case BOOT_UNPACK_TOO_BIG:
         return vmm_error_set(err, EFBIG,
                              "%s: the %s payload at offset 0x%" PRIx64
-                             " unpacks to more than the 0x%" PRIx64
-                             " bytes that init_size (offset 0x260) allows",
+                             " unpacks to more than 0x%" PRIx64
+                             " bytes, the limit (init_size, offset 0x260, and "
+                             "at most 1 GiB)",
                              image->name, format, start,
                              (uint64_t)unpack->room - 1);
     case BOOT_UNPACK_NO_MEMORY:
