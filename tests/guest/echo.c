@@ -10,13 +10,13 @@
  */
 #include "lib/guest.h"
 
-#define BUFFER                ((uint8_t *)0x400000)
-#define BUFFER_SIZE           0x200000
-#define FIFO_TRIGGER          14
-#define FCR_ENABLE_TRIGGER_14 0xc1
-#define IER_ERBFI             0x01
-#define IIR_MASK              0x0f
-#define IIR_DATA              0x04 /* the trigger level is reached */
+#define BUFFER               ((uint8_t *)0x400000)
+#define BUFFER_SIZE          0x200000
+#define FIFO_TRIGGER         8
+#define FCR_ENABLE_TRIGGER_8 0x81
+#define IER_ERBFI            0x01
+#define IIR_MASK             0x0f
+#define IIR_DATA             0x04 /* the trigger level is reached */
 
 /* FIFO_TRIGGER bytes by one exit when the FIFO holds them, else one byte. */
 static size_t receive(uint8_t *to, size_t room)
@@ -95,7 +95,7 @@ void guest(void *rsi)
     char line[32];
 
     (void)rsi;
-    outb(COM1 + UART_FCR, FCR_ENABLE_TRIGGER_14);
+    outb(COM1 + UART_FCR, FCR_ENABLE_TRIGGER_8);
     outb(COM1 + UART_IER, IER_ERBFI); /* so that IIR tells; no line is wired */
     outb(COM1 + UART_MCR, UART_MCR_DTR | UART_MCR_RTS);
     put("ready\n");
