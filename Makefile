@@ -150,6 +150,18 @@ $(B)/guest/%.bzimage: $(B)/guest/%.bzimage.o
 	$(call say,BZIMAGE,$@)
 	$(Q)objcopy -O binary $< $@
 
+# ---- tests/bench: the yardsticks ---------------------------------------------------------
+BENCH := $(B)/bench/raw $(B)/bench/launch
+$(B)/bench/launch: LDFLAGS += -static # it runs in the lab as well
+$(B)/bench/%: tests/bench/%.c | $(B)/packages-build
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) -D_GNU_SOURCE -std=gnu11 $(CFLAGS) $(WARN) -MMD -MP $(LDFLAGS) -o $@ $<
+PARTS ?=
+bench: vmm-reference guests $(BENCH) | $(B)/packages-run ## compare with a raw KVM program and with QEMU
+	$(Q)./vmm-reference tests/bench/bench.lua $(PARTS)
+.PHONY: bench
+
 # ---- products ------------------------------------------------------------------------
 R := $(B)/release
 MODULE_OBJ := $(filter-out %/front.o %/scripts.o,$(LUA_SRC:%.c=$(R)/%.o))

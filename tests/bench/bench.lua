@@ -1,0 +1,70 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- `make bench`: the product beside its yardsticks, in interleaved rounds.
+--
+--   bench.lua [PART...]    parts: first exits boot (all)
+--   VMM_BENCH_ROUNDS=N     rounds of each (10)
+
+package.path = arg[0]:match("^(.*)/") .. "/?.lua;" .. package.path
+
+local compare = require "compare"
+local process = require "vmm.process"
+
+local rounds = math.tointeger(os.getenv("VMM_BENCH_ROUNDS") or "10")
+local self = process.executable()
+local build = self:match("^(.*)/vmm%-reference$") .. "/.build"
+local raw, launch, guest = build .. "/bench/raw", build .. "/bench/launch", build .. "/guest/"
+
+-- A command that prints its own figure.
+local function printing(name, ...)
+    return { name = name, command = { ... } }
+end
+
+-- A command of which the time is taken until a text appears on its output.
+local function until_text(text, name, ...)
+    return { name = name, command = { ... }, prefix = { launch, text, "20" } }
+end
+
+local parts = {}
+
+-- The guest sends '!' by its third instruction; the time ends when the byte is read from the
+-- command's standard output.
+function parts.first()
+    local image, elf = guest .. "first_byte.bin", guest .. "first_byte.elf"
+    compare.run {
+        title = "process start to the guest's first byte",
+        unit = "us",
+        rounds = rounds,
+        until_text("!", "raw KVM program", raw, "first", image),
+        until_text("!", "building blocks", self, "tests/bench/first.lua", image),
+        until_text("!", "default CLI", self, "--kernel", "path=" .. elf),
+        until_text("!", "QEMU microvm", table.unpack(compare.microvm { kernel = elf })),
+    }
+end
+
+-- One exit by loop turn.
+local function exits(title, image)
+    local count = "20000"
+    compare.run {
+        title = title,
+        unit = "us",
+        rounds = rounds,
+        printing("raw KVM program", raw, "exits", image, count),
+        printing("bus, device in C", self, "tests/bench/exits.lua", image, count, "c"),
+        printing("bus, handler in Lua", self, "tests/bench/exits.lua", image, count, "lua"),
+    }
+end
+
+function parts.exits()
+    exits("PIO round trip", guest .. "pio_loop32.bin")
+    exits("MMIO round trip", guest .. "mmio_loop32.bin")
+end
+
+function parts.boot()
+    assert(require("boot").run {
+        rounds = rounds, launch = launch, program = self, scratch = build .. "/bench",
+    }, "boot: see above")
+end
+
+for _, name in ipairs(#arg > 0 and arg or { "first", "exits", "boot" }) do
+    assert(parts[name], "no such part: " .. name)()
+end

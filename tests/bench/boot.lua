@@ -1,0 +1,67 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- Boot to init: the product, QEMU's microvm and, when VMM_KVMTOOL names its binary, kvmtool
+-- with the same kernel and initramfs. Where the CPU offers no VMX or SVM all run in the lab.
+
+local guests = require "vmm.guests"
+local process = require "vmm.process"
+local vmm = require "vmm"
+
+local boot = {}
+
+local QEMU, FIRMWARE = "qemu-system-x86_64", "/usr/share/qemu/bios-microvm.bin"
+
+-- The ELF in a bzImage, unpacked to path: QEMU starts it by its PVH entry, without a decompressor
+-- in the guest.
+local function unpack(bzimage, path)
+    local vmlinux = assert(vmm.load.unpack(assert(vmm.load.open(bzimage))))
+    local file <close> = assert(io.open(path, "wb"))
+    assert(file:write(vmlinux:read(0, vmlinux.size)))
+    return path
+end
+
+-- The files that a program of the host needs in the lab beside itself.
+local function libraries(program)
+    local files = {}
+    for line in process.capture({ "ldd", program }):gmatch("[^\n]+") do
+        files[#files + 1] = line:match("(/%S+) %(0x%x+%)$")
+    end
+    return files
+end
+
+-- "lab" and its options, so that everything a command line needs is there.
+local function lab_words(kvmtool)
+    local files = { assert(process.which(QEMU), QEMU .. " is not installed"), FIRMWARE }
+    table.move(libraries(files[1]), 1, 200, #files + 1, files)
+    if kvmtool then
+        files[#files + 1] = kvmtool
+        table.move(libraries(kvmtool), 1, 200, #files + 1, files)
+    end
+    local words = { "lab" }
+    for _, file in ipairs(files) do
+        words[#words + 1] = "--file"
+        words[#words + 1] = file
+    end
+    words[#words + 1] = "--"
+    return words
+end
+
+-- options: rounds, launch (path of the program launch), program (ours), scratch (a directory).
+function boot.run(options)
+    local kernel = assert(guests.kernel("cloud-amd64"))
+    local initrd = assert(guests.initramfs { hello = "bench: init", gzip = false })
+    local vmlinux = unpack(kernel.path, options.scratch .. "/vmlinux")
+    local kvmtool = os.getenv("VMM_KVMTOOL")
+
+    local argv = { options.program }
+    if not assert(vmm.kvm()):hardware() then
+        print("This CPU offers no VMX or SVM: the next comparison runs in the lab.\n")
+        table.move(lab_words(kvmtool), 1, 500, 2, argv)
+    end
+    table.move({
+        "tests/bench/boot_rounds.lua", tostring(options.rounds), options.launch, kernel.path,
+        vmlinux, initrd, kvmtool,
+    }, 1, 7, #argv + 1, argv)
+    return process.run(argv) == 0
+end
+
+return boot

@@ -1,0 +1,88 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- Runs commands in interleaved rounds and prints their figures side by side.
+
+local process = require "vmm.process"
+
+local compare = {}
+
+-- One run: the number on the first line that the command prints, divided by scale, or nil.
+local function measure(contender, scale)
+    local argv = table.move(contender.prefix or {}, 1, #(contender.prefix or {}), 1, {})
+    table.move(contender.command, 1, #contender.command, #argv + 1, argv)
+    local figure = tonumber(process.line(argv, { stderr = "inherit" }))
+    return figure and figure / (scale or 1)
+end
+
+local function median(sorted)
+    local middle = #sorted // 2
+    if #sorted % 2 == 1 then
+        return sorted[middle + 1]
+    end
+    return (sorted[middle] + sorted[middle + 1]) / 2
+end
+
+local function print_commands(contenders)
+    for _, contender in ipairs(contenders) do
+        print(("  %-22s %s"):format(contender.name, table.concat(contender.command, " ")))
+    end
+end
+
+local function print_figures(contenders, unit)
+    local yardstick
+    print(("\n  %-22s %10s %10s %10s %8s"):format(unit, "median", "min", "max", "ratio"))
+    for _, contender in ipairs(contenders) do
+        local figures = contender.figures
+        if #figures == 0 then
+            print(("  %-22s no figure: it failed in every round"):format(contender.name))
+        else
+            table.sort(figures)
+            local middle = median(figures)
+            yardstick = yardstick or middle
+            print(("  %-22s %10.1f %10.1f %10.1f %8.2f%s"):format(contender.name, middle,
+                figures[1], figures[#figures], middle / yardstick,
+                #figures < contenders.rounds and ("  (%d of %d runs failed)"):format(
+                    contenders.rounds - #figures, contenders.rounds) or ""))
+        end
+    end
+    print()
+end
+
+-- contenders: an array of { name =, command = argv [, prefix = argv to run it by] }, the first
+-- being the yardstick of the ratios; and title, unit, rounds, scale (of the figures; 1).
+-- Each round runs all of them, beginning with another one each time.
+function compare.run(contenders)
+    print(("%s (%d interleaved rounds)"):format(contenders.title, contenders.rounds))
+    print_commands(contenders)
+    for _, contender in ipairs(contenders) do
+        contender.figures = {}
+    end
+    for round = 1, contenders.rounds do
+        for step = 0, #contenders - 1 do
+            local contender = contenders[(round + step) % #contenders + 1]
+            table.insert(contender.figures, measure(contender, contenders.scale))
+        end
+    end
+    print_figures(contenders, contenders.unit)
+end
+
+-- QEMU's microvm with KVM, as its documentation advises to start it fast: no legacy devices but
+-- the serial port, no option ROMs, no default devices.
+-- options: kernel (an ELF with a PVH note), initrd, cmdline.
+function compare.microvm(options)
+    local argv = {
+        "qemu-system-x86_64",
+        "-M", "microvm,accel=kvm,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=on",
+        "-cpu", "host", "-m", "256", "-nodefaults", "-no-user-config", "-no-reboot",
+        "-display", "none", "-serial", "stdio",
+        "-kernel", options.kernel,
+    }
+    for _, name in ipairs { "initrd", "cmdline" } do
+        if options[name] then
+            argv[#argv + 1] = name == "cmdline" and "-append" or "-initrd"
+            argv[#argv + 1] = options[name]
+        end
+    end
+    return argv
+end
+
+return compare
