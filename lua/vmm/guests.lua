@@ -20,7 +20,7 @@ local function source_tree()
         or file:match("^lua/vmm/guests%.lua$") and ".")
     local directory = process.executable():match("^(.*)/")
     for _, candidate in ipairs { top or directory, directory, directory .. "/../.." } do
-        if process.stat1(candidate .. "/src/main.c")
+        if process.stat1(candidate .. "/Makefile")
                 and process.stat1(candidate .. "/lua/vmm/guests.lua") then
             return process.line { "realpath", candidate }
         end

@@ -188,6 +188,7 @@ local function compose(path, options, kernel)
     tree:file("/etc/hosts", "127.0.0.1 localhost lab\n")
     tree:file("/init", inside.INIT, 0x1ed)
     tree:file("/lab/modules", table.concat(order, "\n") .. "\n")
+    tree:file("/lab/ports", table.concat(host.ports(options), "\n") .. "\n")
     if options.terminal then
         tree:file("/lab/terminal", "")
     end
@@ -214,7 +215,7 @@ function lab.run(options)
     local terminal = process.run { "test", "-t", "0", "-a", "-t", "1" } == 0
     local settings = setmetatable({
         kernel = kernel.path, initrd = scratch .. "/initrd", scratch = scratch,
-        terminal = terminal, out = options.out_directory,
+        terminal = terminal,
     }, { __index = options })
     local ok
     ok, message = compose(settings.initrd, settings, kernel)

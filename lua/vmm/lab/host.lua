@@ -23,7 +23,9 @@ terminal=
 background=
 clean_up() {
     trap '' INT TERM HUP
-    [ -z "$qemu" ] || kill -KILL "$qemu" 2>/dev/null
+    # QEMU is the waiter's child: it is reaped there.
+    kill -KILL "${qemu:-$waiter}" 2>/dev/null
+    wait "$waiter"
     for process in $background; do
         kill "$process" 2>/dev/null
     done
@@ -47,17 +49,27 @@ fail() {
     clean_up
     exit 125
 }
+die() {
+    clean_up
+    trap - "$1"
+    kill -s "$1" $$
+}
 qemu=
 readers=
-trap 'signal=INT' INT
-trap 'signal=TERM' TERM
-trap 'signal=HUP' HUP
-signal=
+for name in INT TERM HUP; do
+    trap "echo signal $name >&6" $name
+done
 
-( cat <"$dir/stdout" >&4; echo 'closed stdout' >&6 ) 2>/dev/null & readers="$readers $!"
-( cat <"$dir/stderr" >&5; echo 'closed stderr' >&6 ) 2>/dev/null & readers="$readers $!"
+# Helpers outlive the signals that a terminal or timeout(1) sends to the whole group.
+reader() {
+    trap '' INT TERM HUP
+    cat <"$dir/$1" 2>/dev/null
+    echo "closed $1" >&6
+}
+reader stdout >&4 & readers="$readers $!"
+reader stderr >&5 & readers="$readers $!"
 if [ -n "$out" ]; then
-    tar -xf - -C "$out" <"$dir/out" & readers="$readers $!"
+    ( trap '' INT TERM HUP; exec tar -xf - -C "$out" ) <"$dir/out" & readers="$readers $!"
 fi
 if [ "$mode" = terminal ]; then
     terminal=$(stty -g <&3)
@@ -69,83 +81,90 @@ if [ "$mode" = terminal ]; then
 else
     console=/dev/null
 fi
-cat <&3 >"$dir/stdin" 2>/dev/null & background="$background $!"
+( trap '' INT HUP; exec cat ) <&3 >"$dir/stdin" 2>/dev/null & background="$background $!"
 
-# Die with this script, however it ends.
-setpriv --pdeathsig KILL sh -c '
+# Out of reach of those signals, yet dying with this script however it ends.
+setpriv --pdeathsig KILL setsid sh -c '
     dir=$1 console=$2
     shift 2
     setpriv --pdeathsig KILL "$@" <"$dir/stdin" >"$console" 2>"$dir/qemu.log" &
     echo "started $!" >&6
     wait $!
-    echo "qemu $?" >&6' waiter "$dir" "$console" "$@" & background="$background $!"
+    echo "qemu $?" >&6' waiter "$dir" "$console" "$@" 2>/dev/null & waiter=$!
 
-limit() { ( sleep "$1"; echo "late $2" >&6 ) & watch=$!; background="$background $!"; }
-limit "$boot_limit" boot
-code=
+limit() { setpriv --pdeathsig KILL sleep "$1" && echo "late $2" >&6; }
+limit "$boot_limit" boot & background="$background $!"
+state=boot
 while :; do
-    if [ -n "$signal" ]; then
-        clean_up
-        trap - "$signal"
-        kill -s "$signal" $$
-    fi
-    read -r verb rest <&6 || continue
+    verb=
+    # Interrupted by a signal, it fails and the signal's own line follows.
+    read -r verb rest <&6
     case $verb in
     started) qemu=$rest ;;
+    signal)
+        # The program gets the first one and some time to end; a second one ends the lab.
+        [ $state = run ] || die "$rest"
+        state=ending
+        echo "signal $rest" >&7
+        limit 5 "$rest" & background="$background $!" ;;
     ready)
-        kill "$watch" 2>/dev/null
-        [ "$run_limit" = 0 ] || limit "$run_limit" run ;;
+        state=run
+        [ "$run_limit" = 0 ] || { limit "$run_limit" run & background="$background $!"; } ;;
     fail) fail "$rest" ;;
-    exit) code=$rest; break ;;
+    exit) clean_up; exit "$rest" ;;
     qemu) qemu=; fail "QEMU ended (status $rest) before the program did" ;;
-    late)
-        [ "$rest" = run ] || fail "not up after $boot_limit s"
-        say "time-out after $run_limit s"
-        clean_up
-        exit 124 ;;
     closed) clean_up; exit 141 ;;
+    late)
+        case $rest in
+        boot) [ $state != boot ] || fail "not up after $boot_limit s" ;;
+        run)
+            say "time-out after $run_limit s"
+            clean_up
+            exit 124 ;;
+        *) die "$rest" ;;
+        esac ;;
     esac
 done
-clean_up
-exit "$code"
 ]=]
+
+--- Names of the lab's ports in the order they are made.
+-- options.terminal: the program's standard files are a console;
+-- options.out_directory: a port for /out.
+function host.ports(options)
+    local names = options.terminal and { "stderr", "control" }
+        or { "stdin", "stdout", "stderr", "control" }
+    if options.out_directory then
+        names[#names + 1] = "out"
+    end
+    names[#names + 1] = "status"
+    return names
+end
 
 --- QEMU's command line for a lab.
 -- options: kernel, initrd (paths), memory_mib, cpus, scratch (directory of the fifos),
--- terminal (true: hvc0 is the user's terminal), out (true: a port for /out).
+-- and those of host.ports.
 function host.qemu(options)
-    local at = options.scratch .. "/"
     local argv = {
         "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max",
         "-smp", tostring(options.cpus), "-m", tostring(options.memory_mib),
         "-kernel", options.kernel, "-initrd", options.initrd,
         "-append", "console=ttyS0 panic=-1 mitigations=off quiet",
-        "-serial", "file:" .. at .. "kernel.log",
+        "-serial", "file:" .. options.scratch .. "/kernel.log",
         "-device", "virtio-serial-pci,max_ports=16",
     }
-    local function port(name, chardev)
-        table.move({
-            "-chardev", chardev, "-device",
-            ("virtserialport,chardev=%s,name=%s"):format(name, name),
-        }, 1, 4, #argv + 1, argv)
-    end
-    local function from_lab(name)
-        port(name, ("file,id=%s,path=%s%s,append=on"):format(name, at, name))
-    end
     if options.terminal then
         table.move({ "-chardev", "stdio,id=tty,signal=off", "-device", "virtconsole,chardev=tty" },
             1, 4, #argv + 1, argv)
-    else
-        port("stdin", "stdio,id=stdin,signal=off")
-        from_lab("stdout")
     end
-    from_lab("stderr")
-    port("control", "pipe,id=control,path=" .. at .. "control")
-    if options.out then
-        from_lab("out")
+    local chardevs = { stdin = "stdio,id=%s,signal=off", control = "pipe,id=%s,path=%s" }
+    for _, name in ipairs(host.ports(options)) do
+        table.move({
+            "-chardev", (chardevs[name] or "file,id=%s,path=%s,append=on")
+                :format(name, options.scratch .. "/" .. name),
+            "-device", ("virtserialport,chardev=%s,name=%s"):format(name, name),
+        }, 1, 4, #argv + 1, argv)
     end
-    from_lab("status")
     return argv
 end
 

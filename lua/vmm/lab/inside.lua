@@ -20,6 +20,9 @@ mount -t devpts devpts /dev/pts
 mount -t tmpfs shm /dev/shm
 mount -t debugfs debug /sys/kernel/debug
 ln -s /proc/self/fd /dev/fd
+for name in stdin:0 stdout:1 stderr:2; do
+    ln -s "/proc/self/fd/${name#*:}" "/dev/${name%:*}"
+done
 # Guests of any size: their memory is only backed where they touch it.
 echo 1 >/proc/sys/vm/overcommit_memory
 ip link set lo up
@@ -34,17 +37,19 @@ for module in $(cat /lab/modules); do
     insmod "$module" || stop "insmod $module failed"
 done
 
-# The driver learns of its ports one by one; "status" is the last.
-tries=500
-until [ -n "${status:-}" ]; do
-    for port in /sys/class/virtio-ports/*; do
-        read -r name 2>/dev/null <"$port/name" || continue
-        ln -sf "/dev/${port##*/}" "/lab/port-$name"
-        [ "$name" = status ] && status=$port
+# The driver learns of its ports, and then of their names, one by one.
+tries=1000
+for wanted in $(cat /lab/ports); do
+    until [ -e "/lab/port-$wanted" ]; do
+        for port in /sys/class/virtio-ports/*; do
+            read -r name 2>/dev/null <"$port/name" || continue
+            ln -sf "/dev/${port##*/}" "/lab/port-$name"
+        done
+        [ -e "/lab/port-$wanted" ] && break
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || { echo "lab: no port $wanted to the host"; poweroff -f; }
+        usleep 10000
     done
-    tries=$((tries - 1))
-    [ $tries -gt 0 ] || { echo "lab: no port to the host"; poweroff -f; }
-    [ -n "${status:-}" ] || usleep 10000
 done
 exec 9>/lab/port-status
 [ -c /dev/kvm ] || stop "no /dev/kvm: this CPU model offers no SVM"
@@ -62,19 +67,19 @@ drain() {
     done
 }
 
-if [ -e /lab/terminal ]; then
-    setsid -c /lab/run </dev/hvc0 >/dev/hvc0 2>/dev/hvc0 9>&- &
-else
-    /lab/run </lab/port-stdin >/lab/port-stdout 2>/lab/port-stderr 9>&- &
-fi
-program=$!
 while read -r verb first second; do
     case $verb in
     size) stty -F /dev/hvc0 rows "$first" cols "$second" ;;
-    signal) kill "-$first" "-$program" 2>/dev/null || kill "-$first" "$program" ;;
+    signal) kill "-$first" "-$(cat /lab/pid)" ;;
     esac
 done </lab/port-control 9>&- &
-wait $program
+
+# In the foreground: a shell's background commands ignore SIGINT.
+if [ -e /lab/terminal ]; then
+    setsid -c /lab/run </dev/hvc0 >/dev/hvc0 2>/dev/hvc0 9>&-
+else
+    setsid /lab/run </lab/port-stdin >/lab/port-stdout 2>/lab/port-stderr 9>&-
+fi
 code=$?
 kill -9 -1
 if [ -e /lab/port-out ]; then
@@ -91,7 +96,9 @@ poweroff -f
 
 --- /lab/run: the program in its directory with its environment.
 function inside.run(directory, environment, argv)
-    local lines = { "#!/bin/sh", "cd " .. process.quote(directory) .. " || exit 125" }
+    local lines = {
+        "#!/bin/sh", "echo $$ >/lab/pid", "cd " .. process.quote(directory) .. " || exit 125",
+    }
     local names = {}
     for name in pairs(environment) do
         names[#names + 1] = name
