@@ -8,8 +8,8 @@
 
 #include "kvm/internal.h"
 
-/* KVM takes no more in one call (MAX_IO_MSRS). */
-#define MSRS_A_CALL 256
+/* KVM takes fewer than MAX_IO_MSRS (256) in one call. */
+#define MSRS_A_CALL 255
 
 /*
  * Move count entries: from `in` to KVM when out is NULL, else from KVM to out

@@ -195,6 +195,15 @@ static inline void tiny_start(struct tiny_guest *g, struct tiny_log *log)
     vmm_vcpu_request_resume(g->vcpu);
 }
 
+/* Port writes so far. */
+static inline unsigned tiny_writes(struct tiny_log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    unsigned writes = log->writes;
+    pthread_mutex_unlock(&log->lock);
+    return writes;
+}
+
 /* Wait until the guest has written to a port that many times. */
 static inline void tiny_wait_writes(struct tiny_log *log, unsigned writes)
 {
