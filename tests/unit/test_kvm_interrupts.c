@@ -72,8 +72,7 @@ static struct tiny_guest start_waiting(void **state, struct tiny_log *log)
     set_vector(&g, MESSAGE_VECTOR, MESSAGE_ISR_GPA);
     set_up_controllers(&g);
     tiny_start(&g, log);
-    tiny_wait_writes(log, 1);
-    assert_int_equal(log->byte, 'r');
+    assert_int_equal(tiny_wait_writes(log, 1), 'r');
     return g;
 }
 
@@ -89,8 +88,7 @@ static void each_rise_of_a_line_interrupts_the_guest_once(void **state)
     assert_ok(vmm_vm_irq_line(g.vm, 4, &line, &err));
     for (unsigned i = 1; i <= 3; i++) {
         vmm_irq_set(&line, true);
-        tiny_wait_writes(&log, 1 + i);
-        assert_int_equal(log.byte, 'i');
+        assert_int_equal(tiny_wait_writes(&log, 1 + i), 'i');
         vmm_irq_set(&line, false);
     }
     tiny_free(&g);
@@ -139,8 +137,7 @@ static void a_message_interrupts_the_guest(void **state)
     struct tiny_guest g = start_waiting(state, &log);
 
     assert_int_equal(vmm_vm_signal_msi(g.vm, 0xfee00000, MESSAGE_VECTOR), 0);
-    tiny_wait_writes(&log, 2);
-    assert_int_equal(log.byte, 'm');
+    assert_int_equal(tiny_wait_writes(&log, 2), 'm');
     tiny_free(&g);
 }
 
@@ -158,8 +155,7 @@ static void an_irqfd_pulses_its_line(void **state)
     assert_ok(vmm_vm_irqfd(g.vm, fd, -1, 4, true, &err));
     for (unsigned i = 1; i <= 3; i++) {
         bump(fd);
-        tiny_wait_writes(&log, 1 + i);
-        assert_int_equal(log.byte, 'i');
+        assert_int_equal(tiny_wait_writes(&log, 1 + i), 'i');
     }
     assert_ok(vmm_vm_irqfd(g.vm, fd, -1, 4, false, &err));
     tiny_free(&g);
@@ -195,8 +191,7 @@ static void routing_turns_a_line_into_a_message(void **state)
     assert_ok(vmm_vm_set_routing(g.vm, &route, 1, &err));
     assert_ok(vmm_vm_irqfd(g.vm, fd, -1, 30, true, &err));
     bump(fd);
-    tiny_wait_writes(&log, 2);
-    assert_int_equal(log.byte, 'm');
+    assert_int_equal(tiny_wait_writes(&log, 2), 'm');
     tiny_free(&g);
     close(fd);
 }

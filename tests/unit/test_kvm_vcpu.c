@@ -294,8 +294,7 @@ static void an_nmi_reaches_a_vcpu_halted_on_its_thread(void **state)
         tiny_wait_writes(&log, i);
         assert_ok(vmm_vcpu_nmi(g.vcpu, &err));
     }
-    tiny_wait_writes(&log, 6);
-    assert_int_equal(log.byte, 'n');
+    assert_int_equal(tiny_wait_writes(&log, 6), 'n');
     tiny_free(&g);
 }
 

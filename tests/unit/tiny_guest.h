@@ -139,15 +139,12 @@ static inline struct vmm_exit tiny_run(struct tiny_guest *g,
 
 /* ---- the guest on a thread ----------------------------------------------- */
 
-/* Counts port writes and remembers the last; other exits end the thread. */
+/* Counts port writes and keeps the last byte; other exits end the thread. */
 struct tiny_log {
     pthread_mutex_t lock;
     pthread_cond_t grown;
     unsigned writes;
-    uint16_t port;
     uint8_t byte;
-    struct vmm_exit last; /* the exit that ended the thread */
-    struct vmm_error error;
 };
 
 #define TINY_LOG                                                               \
@@ -164,10 +161,7 @@ static inline int tiny_log_exit(void *context, struct vmm_vcpu *vcpu,
     pthread_mutex_lock(&log->lock);
     if (exit->type == VMM_EXIT_PIO_WRITE) {
         log->writes++;
-        log->port = exit->u.io.port;
         log->byte = exit->u.io.data[0];
-    } else {
-        log->last = *exit;
     }
     pthread_cond_broadcast(&log->grown);
     pthread_mutex_unlock(&log->lock);
@@ -177,10 +171,9 @@ static inline int tiny_log_exit(void *context, struct vmm_vcpu *vcpu,
 static inline void tiny_log_error(void *context, struct vmm_vcpu *vcpu,
                                   const struct vmm_error *err)
 {
-    struct tiny_log *log = context;
-
+    (void)context;
     (void)vcpu;
-    log->error = *err;
+    print_message("KVM_RUN failed: %s\n", err->text);
 }
 
 static inline void tiny_start(struct tiny_guest *g, struct tiny_log *log)
@@ -204,8 +197,9 @@ static inline unsigned tiny_writes(struct tiny_log *log)
     return writes;
 }
 
-/* Wait until the guest has written to a port that many times. */
-static inline void tiny_wait_writes(struct tiny_log *log, unsigned writes)
+/* Wait until the guest has written to a port that many times; returns the
+ * last byte written. */
+static inline uint8_t tiny_wait_writes(struct tiny_log *log, unsigned writes)
 {
     struct timespec deadline;
     int r = 0;
@@ -216,9 +210,11 @@ static inline void tiny_wait_writes(struct tiny_log *log, unsigned writes)
     while (r == 0 && log->writes < writes)
         r = pthread_cond_timedwait(&log->grown, &log->lock, &deadline);
     unsigned seen = log->writes;
+    uint8_t byte = log->byte;
     pthread_mutex_unlock(&log->lock);
     if (r)
         fail_msg("%u port writes, want %u", seen, writes);
+    return byte;
 }
 
 /* Wait for the vCPU to pause or finish. */
