@@ -7,7 +7,8 @@
 
 #include <vmm/lua.h>
 
-/* Made by src/lua/embed.sh; file is "lua/vmm/boot/init.lua". */
+/* Made by src/lua/embed.sh; file is "lua/vmm/boot/init.lua", from start to end
+ * lies what luac made of it, line numbers and names kept. */
 struct script_file {
     const char *file;
     const char *start;
@@ -40,7 +41,7 @@ static int search(lua_State *L)
     }
     const char *chunk = lua_pushfstring(L, "@%s", file->file);
     if (luaL_loadbufferx(L, file->start, (size_t)(file->end - file->start),
-                         chunk, "t") != LUA_OK)
+                         chunk, "b") != LUA_OK)
         return lua_error(L);
     lua_pushstring(L, file->file);
     return 2;
