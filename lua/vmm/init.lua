@@ -7,6 +7,8 @@ local sched = require "vmm.sched"
 
 return {
     version = core.version,
+    executable = core.executable, -- path of the running program
+    host_hardware = core.host_hardware, -- does this CPU offer VMX or SVM?
     now = core.now,
 
     -- a whole VM from a config table

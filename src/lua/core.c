@@ -1,7 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 /* The module vmm.core: everything C gives to Lua, registered in one place. */
+#include <limits.h>
+#include <unistd.h>
+
 #include "lua/classes.h"
 #include <vmm/lua.h>
+
+/* The path of the running program: what a script starts to run itself. */
+static void set_executable(lua_State *L)
+{
+    char path[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof(path));
+
+    if (length < 0 || length == (ssize_t)sizeof(path))
+        return;
+    lua_pushlstring(L, path, (size_t)length);
+    lua_setfield(L, -2, "executable");
+}
 
 int luaopen_vmm_core(lua_State *L)
 {
@@ -19,5 +34,6 @@ int luaopen_vmm_core(lua_State *L)
     lua_setfield(L, -2, "classes");
     lua_pushliteral(L, VMM_VERSION);
     lua_setfield(L, -2, "version");
+    set_executable(L);
     return 1;
 }
