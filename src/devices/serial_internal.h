@@ -7,18 +7,18 @@
 
 /*
  * What differs from the chip: the wire has no speed.  A byte leaves the
- * transmitter as soon as the host takes it, and the four character times after
- * which a character timeout is indicated have always passed.  Where the chip
- * would drop an interrupt and raise it again a character later, this one does
- * so at once: an edge-triggered interrupt controller sees every event.
+ * transmitter as soon as the host takes it, the next comes in as soon as there
+ * is room, and the four character times of the character timeout have always
+ * passed.  So that a driver behind an edge-triggered interrupt controller
+ * misses nothing, each such event shows an edge on the interrupt line.
  *
  * Flow control: while the host takes no output, bytes stay in the transmitter
  * with THRE and TEMT clear, as on a slow wire.  Input stays with the host
- * while the receive FIFO is full, in loopback, and while MCR.RTS is clear after
- * it has been set once.  (Linux's probe sets and clears it, so what is sent
- * before a program opens the port waits for it.)  Until the guest enables the
- * receiver interrupt, input is pulled only as the guest polls for it: a driver
- * that clears the FIFOs as it starts loses nothing.
+ * while the receiver is full, in loopback, and while MCR.RTS is clear after it
+ * has been set once.  Unasked it comes only to a guest that awaits the
+ * interrupt (IER.ERBFI and MCR.OUT2), else as the guest looks for it.  So a
+ * driver that clears the FIFOs as it starts loses nothing; and as Linux's probe
+ * sets and clears RTS, what is sent early waits until a program opens the port.
  *
  * Locks: everything here runs under the device's lock; output, pull and the
  * interrupt line are called with it held.
@@ -121,6 +121,8 @@ void vmm_serial_update_irq(struct serial *s);
 
 /* Offer what is in the transmitter to the host. */
 void vmm_serial_transmit(struct serial *s);
+/* The last byte has left: THRE comes. */
+void vmm_serial_transmitter_empty(struct serial *s);
 
 /* A character arrives.  One that finds the receiver full is lost, with OE. */
 void vmm_serial_receive(struct serial *s, uint8_t byte, uint8_t errors);

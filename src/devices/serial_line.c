@@ -39,6 +39,20 @@ void vmm_serial_update_irq(struct serial *s)
     vmm_irq_set(&s->config.irq, level);
 }
 
+/*
+ * A source that is enabled interrupts anew: show an edge, even though another
+ * source, or the same, keeps the line up.  On the wire of a real chip time
+ * would have passed, and a handler would have let the line down meanwhile.
+ * update_irq, at the end of the access, raises the line again.
+ */
+static void interrupt_anew(struct serial *s, uint8_t source)
+{
+    if (!(s->ier & source) || !s->irq)
+        return;
+    s->irq = false;
+    vmm_irq_set(&s->config.irq, false);
+}
+
 /* ---- transmitter ---- */
 
 void vmm_serial_transmit(struct serial *s)
@@ -52,7 +66,14 @@ void vmm_serial_transmit(struct serial *s)
         taken = s->transmitting;
     s->transmitting -= taken;
     memmove(s->transmitter, s->transmitter + taken, s->transmitting);
-    s->thre_interrupt = s->transmitting == 0;
+    if (s->transmitting == 0)
+        vmm_serial_transmitter_empty(s);
+}
+
+void vmm_serial_transmitter_empty(struct serial *s)
+{
+    s->thre_interrupt = true;
+    interrupt_anew(s, IER_ETBEI);
 }
 
 /* ---- receiver ---- */
@@ -66,17 +87,25 @@ static void reveal_errors(struct serial *s)
     s->receiver[0].errors = 0;
 }
 
+/* With FIFOs: the oldest character has waited for four character times. */
+static void time_out(struct serial *s)
+{
+    s->timeout = vmm_serial_has_fifos(s);
+}
+
 void vmm_serial_receive(struct serial *s, uint8_t byte, uint8_t errors)
 {
     if (s->received == vmm_serial_depth(s)) {
         s->line_errors |= LSR_OE;
         if (!vmm_serial_has_fifos(s))
             s->receiver[0].byte = byte; /* "destroying the previous" one */
+        interrupt_anew(s, IER_ELSI);
         return;
     }
     s->receiver[s->received++] = (struct character){byte, errors};
-    s->timeout = vmm_serial_has_fifos(s);
     reveal_errors(s);
+    time_out(s);
+    interrupt_anew(s, IER_ERBFI | IER_ELSI);
 }
 
 uint8_t vmm_serial_take(struct serial *s)
@@ -85,6 +114,11 @@ uint8_t vmm_serial_take(struct serial *s)
     s->received--;
     memmove(s->receiver, s->receiver + 1, s->received * sizeof(s->receiver[0]));
     reveal_errors(s);
+    s->timeout = false;
+    if (s->received > 0 && s->received < trigger_level(s)) {
+        time_out(s);
+        interrupt_anew(s, IER_ERBFI);
+    }
     return byte;
 }
 
@@ -123,7 +157,7 @@ static void pull(struct serial *s)
 
 void vmm_serial_pull_if_awaited(struct serial *s)
 {
-    if (s->ier & IER_ERBFI)
+    if (s->ier & IER_ERBFI && s->mcr & MCR_OUT2)
         pull(s);
 }
 

@@ -4,19 +4,14 @@
 
 /* ---- registers, by address (data sheet table II) ---- */
 
-/* Reading ends the character timeout; it comes again if characters are left. */
 static uint8_t rbr_read(struct serial *s)
 {
     vmm_serial_pull_if_polled(s);
     if (s->received == 0)
         return 0;
     uint8_t byte = vmm_serial_take(s);
-    s->timeout = false;
-    vmm_serial_update_irq(s);
     if (s->received == 0)
         vmm_serial_pull_if_awaited(s);
-    else
-        s->timeout = vmm_serial_has_fifos(s);
     return byte;
 }
 
@@ -24,10 +19,10 @@ static uint8_t rbr_read(struct serial *s)
 static void thr_write(struct serial *s, uint8_t byte)
 {
     s->thre_interrupt = false;
-    vmm_serial_update_irq(s);
     if (s->mcr & MCR_LOOP) {
         vmm_serial_receive(s, byte, 0);
-        s->thre_interrupt = s->transmitting == 0;
+        if (s->transmitting == 0)
+            vmm_serial_transmitter_empty(s);
         return;
     }
     if (s->transmitting < vmm_serial_depth(s))
@@ -46,13 +41,15 @@ static void ier_write(struct serial *s, uint8_t value)
     uint8_t enabled = value & ~s->ier;
     s->ier = value & IER_MASK;
     if (enabled & IER_ETBEI && s->transmitting == 0)
-        s->thre_interrupt = true;
+        vmm_serial_transmitter_empty(s);
     vmm_serial_pull_if_awaited(s);
 }
 
 /* "Reading the IIR" resets the THRE interrupt if that is what it shows. */
 static uint8_t iir_read(struct serial *s)
 {
+    if (s->ier & IER_ERBFI)
+        vmm_serial_pull_if_polled(s);
     uint8_t source = vmm_serial_interrupt_source(s);
     if (source == IIR_THRE)
         s->thre_interrupt = false;
@@ -69,7 +66,7 @@ static void fcr_write(struct serial *s, uint8_t value)
         vmm_serial_clear_receiver(s);
     if ((toggled || value & FCR_RESET_TRANSMITTER) && s->transmitting > 0) {
         s->transmitting = 0;
-        s->thre_interrupt = true;
+        vmm_serial_transmitter_empty(s);
     }
     s->fcr = value;
     vmm_serial_pull_if_awaited(s);
