@@ -109,7 +109,10 @@ VMM_API int vmm_vm_ioeventfd(struct vmm_vm *vm, const struct vmm_ioeventfd *at,
 /*
  * VM-wide state by name: "clock", "pic_master", "pic_slave", "ioapic", "pit".
  * buffer holds the kernel's structure; *size in: room, out: bytes.
- * -ENOENT for an unknown name.
+ * -ENOENT for an unknown name; -ENOBUFS sets *size; -EINVAL for another size;
+ * -ENXIO when the VM has no such chip.  A clock that is set with
+ * KVM_CLOCK_REALTIME as got goes forward by the time gone by since; clear the
+ * flag to let it go on from the value.
  */
 VMM_API int vmm_vm_get_state(struct vmm_vm *vm, const char *name, void *buffer,
                              size_t *size, struct vmm_error *err);

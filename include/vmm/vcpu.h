@@ -92,19 +92,25 @@ VMM_API const char *vmm_exit_name(enum vmm_exit_type type);
 /* KVM_CREATE_VCPU.  id is also the APIC id, 0..4095.  vm must outlive it. */
 VMM_API int vmm_vcpu_new(struct vmm_vm *vm, uint32_t id, struct vmm_vcpu **vcpu,
                          struct vmm_error *err);
-/* Stops and joins its thread first.  vcpu may be NULL. */
+/* Stops and joins its thread first; called from that thread it frees nothing.
+ * vcpu may be NULL. */
 VMM_API void vmm_vcpu_free(struct vmm_vcpu *vcpu);
 VMM_API uint32_t vmm_vcpu_id(const struct vmm_vcpu *vcpu);
 VMM_API int vmm_vcpu_fd(const struct vmm_vcpu *vcpu);
 
 /*
- * KVM_RUN once.  0 with *exit filled, or -errno.  The vCPU must have no
- * running thread, or the caller is that thread.
+ * KVM_RUN once.  0 with *exit filled, or -errno: -EBUSY while its thread runs
+ * (unless the caller is that thread) or another caller runs it.  A paused
+ * thread that is told to resume meanwhile waits.
  */
 VMM_API int vmm_vcpu_run_once(struct vmm_vcpu *vcpu, struct vmm_exit *exit,
                               struct vmm_error *err);
-/* Re-enter with immediate_exit so that KVM completes the pending PIO/MMIO:
- * needed before state is read or saved after such an exit. */
+/*
+ * Re-enter with immediate_exit so that KVM completes the pending PIO/MMIO:
+ * needed before state is read or saved after such an exit.  -EAGAIN when the
+ * instruction then made another access (one that crosses pages, a string):
+ * vmm_vcpu_run_once gives that exit next; handle it and try again.
+ */
 VMM_API int vmm_vcpu_complete_io(struct vmm_vcpu *vcpu, struct vmm_error *err);
 
 /*
@@ -144,7 +150,8 @@ VMM_API int vmm_vcpu_set_cpuid(struct vmm_vcpu *vcpu,
 /* KVM_TRANSLATE: guest virtual to physical; -EFAULT when not mapped. */
 VMM_API int vmm_vcpu_translate(struct vmm_vcpu *vcpu, uint64_t gva,
                                vmm_gpa_t *gpa, struct vmm_error *err);
-/* KVM_NMI. */
+/* KVM_NMI.  A running vCPU gets it at its next entry, for which it is
+ * kicked. */
 VMM_API int vmm_vcpu_nmi(struct vmm_vcpu *vcpu, struct vmm_error *err);
 
 /* ---- the thread ------------------------------------------------------- */
@@ -195,7 +202,8 @@ vmm_vcpu_thread_state(const struct vmm_vcpu *vcpu);
 VMM_API void vmm_vcpu_request_pause(struct vmm_vcpu *vcpu);
 VMM_API void vmm_vcpu_request_resume(struct vmm_vcpu *vcpu);
 VMM_API void vmm_vcpu_request_stop(struct vmm_vcpu *vcpu);
-/* Make KVM_RUN come back once without changing the state. */
+/* Make KVM_RUN come back once without changing the state.  With no thread
+ * that runs: the next vmm_vcpu_run_once gives VMM_EXIT_NONE at once. */
 VMM_API void vmm_vcpu_kick(struct vmm_vcpu *vcpu);
 
 /*

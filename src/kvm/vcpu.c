@@ -106,7 +106,7 @@ void vmm_vcpu_free(struct vmm_vcpu *vcpu)
     if (!vcpu || vmm_vcpu_join(vcpu) < 0)
         return;
     vmm_vcpu_fini(vcpu);
-    /* Closing the VM's fd takes 15 ms while this mapping is left. */
+    /* The mapping refers to the VM: left behind, it would keep it alive. */
     munmap(vcpu->run, vcpu->run_bytes);
     close(vcpu->fd);
     atomic_fetch_sub(&vcpu->vm->vcpu_count, 1);

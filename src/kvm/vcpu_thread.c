@@ -188,11 +188,11 @@ static void *thread_main(void *argument)
         vmm_vcpu_settle(vcpu, NULL);
     vcpu->state = VMM_VCPU_FINISHED;
     vcpu->pause_requested = false;
-    atomic_store(&vcpu->self, 0);
     pthread_cond_broadcast(&vcpu->changed);
     pthread_mutex_unlock(&vcpu->lock);
     if (vcpu->config.on_finished)
         vcpu->config.on_finished(vcpu->config.context, vcpu);
+    atomic_store(&vcpu->self, 0);
     return NULL;
 }
 

@@ -68,7 +68,11 @@ void vmm_vm_free(struct vmm_vm *vm)
 {
     if (!vm)
         return;
-    /* The slots go with the fd; only then may the memory be unmapped. */
+    /*
+     * The slots go with the fd; only then may the memory be unmapped.  Since
+     * Linux 6.18 this waits some 15 ms for SRCU when the VM got its irqchip
+     * or an ioeventfd less than that ago; else it takes 0.3 ms.
+     */
     close(vm->fd);
     vmm_memory_unref(vm->memory);
     free(vm);

@@ -43,8 +43,8 @@ static void on_error_of(void *context, struct vmm_vcpu *vcpu,
 {
     struct machine_vcpu *slot = context;
 
-    vmm_machine_stop(slot->machine, VMM_STOP_ERROR, "vCPU %u: %s",
-                     vmm_vcpu_id(vcpu), err->text);
+    (void)vcpu; /* the text names it */
+    vmm_machine_stop(slot->machine, VMM_STOP_ERROR, "%s", err->text);
 }
 
 static void on_finished_of(void *context, struct vmm_vcpu *vcpu)

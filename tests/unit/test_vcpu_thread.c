@@ -40,6 +40,8 @@ struct fake {
     atomic_uint halts;      /* of them, those that went to sleep */
     atomic_uint exits;      /* on_exit calls */
     atomic_uint errors;     /* on_error calls */
+    atomic_uint finishes;   /* on_finished calls */
+    atomic_uint oddities;   /* callbacks that got what they should not */
     atomic_bool incomplete; /* an access waits for its completion */
     unsigned pieces;        /* more accesses that completion brings */
     bool halt_next;         /* FAKE_MIXES */
@@ -127,8 +129,8 @@ static int on_exit_of_fake(void *context, struct vmm_vcpu *vcpu,
 {
     struct fake *fake = context;
 
-    assert_ptr_equal(vcpu, &fake->vcpu);
-    assert_int_equal(exit->type, VMM_EXIT_PIO_WRITE);
+    if (vcpu != &fake->vcpu || exit->type != VMM_EXIT_PIO_WRITE)
+        count(fake, &fake->oddities);
     count(fake, &fake->exits);
     return fake->handler ? fake->handler(fake) : 0;
 }
@@ -141,6 +143,16 @@ static void on_error_of_fake(void *context, struct vmm_vcpu *vcpu,
     (void)vcpu;
     fake->error = *err;
     count(fake, &fake->errors);
+}
+
+static void on_finished_of_fake(void *context, struct vmm_vcpu *vcpu)
+{
+    struct fake *fake = context;
+
+    if (!vmm_vcpu_is_self(vcpu) ||
+        vmm_vcpu_thread_state(vcpu) != VMM_VCPU_FINISHED)
+        count(fake, &fake->oddities);
+    count(fake, &fake->finishes);
 }
 
 static struct fake *fake_new(enum fake_guest guest)
@@ -165,6 +177,7 @@ static int fake_try_start(struct fake *fake, int kick_signal,
     struct vmm_vcpu_thread_config config = {
         .on_exit = on_exit_of_fake,
         .on_error = on_error_of_fake,
+        .on_finished = on_finished_of_fake,
         .context = fake,
         .kick_signal = kick_signal,
     };
@@ -187,6 +200,7 @@ static struct fake *fake_start(enum fake_guest guest,
 static void fake_free(struct fake *fake)
 {
     assert_int_equal(vmm_vcpu_join(&fake->vcpu), 0);
+    assert_int_equal(atomic_load(&fake->oddities), 0);
     vmm_vcpu_fini(&fake->vcpu);
     pthread_cond_destroy(&fake->counted);
     pthread_mutex_destroy(&fake->lock);
@@ -317,6 +331,22 @@ static void a_paused_vcpu_stops_when_asked(void **state)
     assert_state(fake, VMM_VCPU_FINISHED);
     assert_int_equal(atomic_load(&fake->entries), 0);
     fake_free(fake);
+}
+
+static void the_end_of_each_thread_is_told_once(void **state)
+{
+    static const enum fake_guest guests[] = {FAKE_WRITES, FAKE_HALTS,
+                                             FAKE_FAILS};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct fake *fake = fake_start(guests[i], finish);
+
+        vmm_vcpu_request_resume(&fake->vcpu);
+        assert_int_equal(vmm_vcpu_join(&fake->vcpu), 0);
+        assert_int_equal(atomic_load(&fake->finishes), 1);
+        fake_free(fake);
+    }
 }
 
 static void a_finished_vcpu_ignores_requests(void **state)
@@ -897,6 +927,7 @@ int main(void)
         cmocka_unit_test(a_handler_that_returns_nonzero_finishes_the_thread),
         cmocka_unit_test(a_halted_vcpu_stops_when_asked),
         cmocka_unit_test(a_paused_vcpu_stops_when_asked),
+        cmocka_unit_test(the_end_of_each_thread_is_told_once),
         cmocka_unit_test(a_finished_vcpu_ignores_requests),
         cmocka_unit_test(a_failing_run_is_reported_and_finishes_the_thread),
         cmocka_unit_test(joining_twice_and_without_a_thread_is_fine),
