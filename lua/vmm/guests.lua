@@ -16,12 +16,11 @@ guests.flavors = {
 -- The top of the source tree this code runs from, or nil when it is installed.
 local function source_tree()
     local file = package.searchpath("vmm.guests", package.path)
-    local top = file and (file:match("^(.*)/lua/vmm/guests%.lua$")
-        or file:match("^lua/vmm/guests%.lua$") and ".")
+    local top = file and file:gsub("^lua/", "./lua/"):match("^(.*)/lua/vmm/guests%.lua$")
     local directory = process.executable():match("^(.*)/")
     for _, candidate in ipairs { top or directory, directory, directory .. "/../.." } do
-        if process.stat1(candidate .. "/Makefile")
-                and process.stat1(candidate .. "/lua/vmm/guests.lua") then
+        if process.is_readable(candidate .. "/Makefile")
+                and process.is_readable(candidate .. "/lua/vmm/guests.lua") then
             return process.line { "realpath", candidate }
         end
     end
@@ -192,9 +191,27 @@ function guests.kernel(flavor, options)
     }
 end
 
--- /init of the guest. $hello, $modules and $run are put in below.
+--- Host paths that make the kernels in the cache known to this module elsewhere: records and
+-- bzImages, none of the modules.
+function guests.files()
+    local result, cache = {}, guests.cache()
+    for flavor in pairs(guests.flavors) do
+        if cached(cache, flavor) then
+            local kernel = guests.kernel(flavor)
+            table.move({ kernel.record, kernel.path }, 1, 2, #result + 1, result)
+        end
+    end
+    table.sort(result)
+    return result
+end
+
+-- /init of the guest. The shell is a child in the background, so that "reboot" and "poweroff"
+-- without -f, which signal process 1, work while it runs.
 local GUEST_INIT = [=[
 #!/bin/sh
+trap 'reboot -f' TERM
+trap 'poweroff -f' USR2
+trap 'halt -f' USR1
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=${TERM:-linux} PS1='guest# '
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -209,15 +226,17 @@ done
 cd /root
 cat /etc/hello
 [ ! -x /etc/run ] || /etc/run
+exec 3<&0
 while :; do
-    setsid cttyhack sh
+    setsid cttyhack sh <&3 3<&- &
+    wait $!
 done
 ]=]
 
 --- Compose the initramfs of a busybox guest that shows a shell on the console.
 -- options: kernel (from guests.kernel, needed for modules), modules (names), files (path in the
 -- guest to text or { host = path, mode = n }), hello (text shown), run (shell text run first),
--- gzip (default true).
+-- gzip (default false: the guest would spend its time unpacking).
 -- Returns the path of the image in the cache, or nil and a message.
 function guests.initramfs(options)
     options = options or {}
@@ -252,7 +271,7 @@ function guests.initramfs(options)
             tree:file(path, content)
         end
     end
-    return guests.store(tree, options.gzip ~= false)
+    return guests.store(tree, options.gzip)
 end
 
 --- Write a tree into the cache under a name made of its content; an equal one is used again.

@@ -58,9 +58,10 @@ local function add(self, path, entry)
     self.entries[path] = entry
 end
 
---- Add a directory (and the parents of it, as with every entry below).
+--- Add a directory (and the parents of it, as with every entry below); one that is there already,
+-- be it through a link, stays.
 function Tree:directory(path, mode)
-    add(self, path, { kind = "directory", mode = mode })
+    add(self, path .. "/.", { kind = "directory", mode = mode })
 end
 
 --- Add a file with the given text.

@@ -20,14 +20,14 @@ args are carried in, the output and the exit code out. Lab options need the "--"
   --memory size_mib=N   memory of the lab (default 3072)
   --cpus N              its CPUs (default 2)
   --timeout SECONDS     end the program after that time with exit code 124 (default: none)
-  --boot-timeout SECONDS  how long the lab may take to start (default 60)
+  --boot-timeout SECONDS  how long the lab may take to start (default 120)
   --program PATH        run this program instead of vmm-reference
   --file PATH           carry this file or directory in as well (repeatable)
   --out DIR             copy what the program leaves in /out to DIR
   --busted              carry the busted test runner and its Lua modules in
 ]]
 
-local DEFAULTS = { memory_mib = 3072, cpus = 2, run_limit = 0, boot_limit = 60 }
+local DEFAULTS = { memory_mib = 3072, cpus = 2, run_limit = 0, boot_limit = 120 }
 
 local function number(low, high)
     return function(options, key, word, value)
@@ -96,65 +96,66 @@ function lab.parse(args)
     return not wrong and options or nil, wrong
 end
 
+-- The directory this Lua library was read from, or nil when it is embedded in the program.
+local function library_directory(directory)
+    local path = package.searchpath("vmm.lab", package.path)
+    return path and payload.absolute(directory, path):match("^(.*)/lab%.lua$")
+end
+
 -- Environment the program sees: ours where it concerns it, and the lab's own facts.
-local function environment()
-    local result = {
-        VMM_TIMEOUT_SCALE = "10", VMM_CACHE = guests.cache(), VMM_LAB = "1",
-    }
+local function environment(directory)
+    local result = { VMM_TIMEOUT_SCALE = "10" }
     for name, value in pairs(process.environment()) do
         if name:find("^VMM_[%w_]+$") or name:find("^LUA_[%w_]+$")
                 or name == "TERM" or name == "LANG" then
             result[name] = value
         end
     end
+    result.VMM_LAB, result.VMM_CACHE = "1", guests.cache()
+    local library = library_directory(directory)
+    if library then
+        local top = library:match("^(.*)/")
+        result.LUA_PATH = ("%s/?.lua;%s/?/init.lua;%s"):format(top, top, result.LUA_PATH or ";")
+    end
     return result
 end
 
--- The Lua library when it is not embedded in the program but read from a directory.
-local function add_library(tree, directory)
-    for _, pattern in ipairs { "vmm.lab", "busted" } do
-        local path = package.searchpath(pattern, package.path)
-        local top = path and payload.absolute(directory, path):match("^(.*)/vmm/lab%.lua$")
-        if top then
-            payload.add(tree, top .. "/vmm")
-        end
-    end
-end
-
 -- Debian's busted: a script, Lua modules, and C modules with their libraries.
-local function add_busted(tree)
-    for _, path in ipairs { "/usr/bin/busted", "/usr/share/lua/5.4" } do
-        payload.add(tree, path)
-    end
-    for _, module in ipairs(process.find("/usr/lib/x86_64-linux-gnu/lua/5.4", "*.so")) do
-        payload.add_program(tree, module)
-    end
-end
+local BUSTED = { "/usr/bin/busted", "/usr/share/lua/5.4", "/usr/lib/x86_64-linux-gnu/lua/5.4" }
 
--- Add the program and all that its arguments name; returns its path, or nil and a message.
-local function add_program(tree, options, directory)
-    local name = options.program
-    local program = not name and process.executable()
+-- The program's host path, or nil and a message.
+local function find_program(name, directory)
+    local path = not name and process.executable()
         or name:find("/", 1, true) and payload.absolute(directory, name) or process.which(name)
-    if not program or not process.stat1(program) then
+    if not path or not process.stat1(path) then
         return nil, ("--program %s: no such program"):format(name)
     end
-    payload.add_program(tree, program)
+    return path
+end
+
+-- Add the program and all it needs; returns its path, or nil and a message.
+local function add_payload(tree, options, directory)
+    local program, message = find_program(options.program, directory)
+    if not program then
+        return nil, message
+    end
+    local files = guests.files()
     for _, path in ipairs(options.files or {}) do
-        path = payload.absolute(directory, path)
-        if not process.stat1(path) then
+        files[#files + 1] = payload.absolute(directory, path)
+        if not process.stat1(files[#files]) then
             return nil, ("--file %s: no such file or directory"):format(path)
         end
+    end
+    files[#files + 1] = library_directory(directory)
+    files[#files + 1] = "/etc/ld.so.cache"
+    if options.busted then
+        table.move(BUSTED, 1, #BUSTED, #files + 1, files)
+    end
+    for _, path in ipairs(files) do
         payload.add(tree, path)
     end
-    for _, named in ipairs(payload.named(directory, options.args)) do
-        if named.kind == "file" then
-            payload.add(tree, named.path)
-            if named.path:find("%.lua$") then
-                payload.add_neighbours(tree, named.path)
-            end
-        end
-    end
+    payload.add_named(tree, directory, options.args)
+    payload.add_program(tree, program)
     return program
 end
 
@@ -172,16 +173,9 @@ local function compose(path, options, kernel)
     end
     tree:device("/dev/console", "c", 5, 1)
     local program
-    program, message = add_program(tree, options, directory)
+    program, message = add_payload(tree, options, directory)
     if not program then
         return nil, message
-    end
-    add_library(tree, directory)
-    if options.busted then
-        add_busted(tree)
-    end
-    if process.stat1("/etc/ld.so.cache") then
-        tree:copy("/etc/ld.so.cache", "/etc/ld.so.cache")
     end
     tree:file("/etc/passwd", "root::0:0:root:/root:/bin/sh\n")
     tree:file("/etc/group", "root:x:0:\n")
@@ -193,7 +187,7 @@ local function compose(path, options, kernel)
         tree:file("/lab/terminal", "")
     end
     local argv = table.move(options.args, 1, #options.args, 2, { program })
-    tree:file("/lab/run", inside.run(directory, environment(), argv), 0x1ed)
+    tree:file("/lab/run", inside.run(directory, environment(directory), argv), 0x1ed)
     return tree:write(path)
 end
 

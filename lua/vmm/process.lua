@@ -141,6 +141,22 @@ function process.stat(paths)
     return result
 end
 
+--- Can the file be read?
+function process.is_readable(path)
+    local file = io.open(path, "rb")
+    return file ~= nil and file:close()
+end
+
+--- The path of the host program called name, searched for in PATH, or nil.
+function process.which(name)
+    for directory in (os.getenv("PATH") or "/usr/bin:/bin"):gmatch("[^:]+") do
+        local path = directory .. "/" .. name
+        if process.is_readable(path) then
+            return path
+        end
+    end
+end
+
 --- What stat says about one path, or nil.
 function process.stat1(path)
     return process.stat({ path })[path]

@@ -149,7 +149,7 @@ function host.qemu(options)
         "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max",
         "-smp", tostring(options.cpus), "-m", tostring(options.memory_mib),
         "-kernel", options.kernel, "-initrd", options.initrd,
-        "-append", "console=ttyS0 panic=-1 mitigations=off quiet",
+        "-append", "console=ttyS0 panic=-1 mitigations=off cryptomgr.notests quiet",
         "-serial", "file:" .. options.scratch .. "/kernel.log",
         "-device", "virtio-serial-pci,max_ports=16",
     }

@@ -11,7 +11,7 @@ function payload.absolute(directory, path)
 end
 
 -- Each way a word of a command line may hold a path: the word itself, and what follows any "="
--- up to any comma after it, with quotes stripped.
+-- up to any comma after it, without quotes.
 local function candidates(word)
     local list = { word }
     local start = 1
@@ -21,71 +21,116 @@ local function candidates(word)
             return list
         end
         local rest = word:sub(equals + 1)
-        local finish = 0
+        local comma = 0
         repeat
-            finish = rest:find(",", finish + 1, true) or #rest + 1
-            list[#list + 1] = rest:sub(1, finish - 1):gsub("^[\"']", ""):gsub("[\"']$", "")
-        until finish > #rest
+            comma = rest:find(",", comma + 1, true) or #rest + 1
+            list[#list + 1] = rest:sub(1, comma - 1):gsub("^[\"']", ""):gsub("[\"']$", "")
+        until comma > #rest
         start = equals + 1
     end
 end
 
---- The files and directories that args name, as absolute paths that exist.
--- Returns an array of { path, kind }, in order, each once.
-function payload.named(directory, args)
+--- All that might be a path in args, as absolute paths, in order, each once.
+function payload.candidates(directory, args)
     local paths, seen = {}, {}
     for _, word in ipairs(args) do
         for _, candidate in ipairs(candidates(word)) do
-            local path = candidate ~= "" and payload.absolute(directory, candidate)
-            if path and not path:find("[\n%z]") and not seen[path] then
+            local path = payload.absolute(directory, candidate)
+            if candidate ~= "" and not candidate:find("[\n%z]") and not seen[path] then
                 seen[path] = true
                 paths[#paths + 1] = path
             end
         end
     end
-    local stat, result = process.stat(paths), {}
-    for _, path in ipairs(paths) do
-        if stat[path] and stat[path].kind ~= "other" then
-            result[#result + 1] = { path = path, kind = stat[path].kind }
-        end
-    end
-    return result
+    return paths
 end
 
--- System directories have their own contents inside the lab.
-local KEPT_OUT = { "/proc", "/sys", "/dev", "/lab", "/run" }
+-- What the lab has of its own.
+local OWN = { "/proc", "/sys", "/dev", "/lab" }
 
-local function kept_out(path)
-    for _, prefix in ipairs(KEPT_OUT) do
-        if path == prefix or path:sub(1, #prefix + 1) == prefix .. "/" then
+local function is_below(path, directory)
+    return path == directory or path:sub(1, #directory + 1) == directory .. "/"
+end
+
+local function is_own(path)
+    for _, directory in ipairs(OWN) do
+        if is_below(path, directory) then
             return true
         end
     end
-    return path:match("^/*$") ~= nil
+    return false
 end
 
---- Add a host file, or a directory with all below it, to a tree at the same path.
-function payload.add(tree, path)
-    if kept_out(path) then
-        return
+-- Is the file a program or library that the dynamic linker loads?
+local function is_dynamic(path)
+    local file = io.open(path, "rb")
+    local head = file and file:read(4096) or ""
+    if file then
+        file:close()
     end
-    local stat = process.stat1(path)
-    if stat and stat.kind == "file" then
-        tree:copy(path, path, stat.mode)
-    elseif stat and stat.kind == "directory" then
-        tree:directory(path)
-        local files = process.find(path, "*")
-        for file, about in pairs(process.stat(files)) do
-            tree:copy(file, file, about.mode)
+    return head:sub(1, 4) == "\x7fELF"
+        and (head:find("/ld-linux", 1, true) or path:find("%.so%f[%W]"))
+end
+
+local function add_libraries(tree, path)
+    for line in (process.capture { "ldd", path } or ""):gmatch("[^\n]+") do
+        local library = line:match("(/%S+) %(0x%x+%)$")
+        if library then
+            tree:copy(library, library, 0x1ed)
         end
     end
 end
 
---- Add what a script may require: the Lua files of its directory and below.
-function payload.add_neighbours(tree, script)
-    local files = process.find(script:match("^(.*)/"), "*.lua")
-    for file, about in pairs(process.stat(files)) do
-        tree:copy(file, file, about.mode)
+local function add_file(tree, path, mode)
+    tree:copy(path, path, mode)
+    if is_dynamic(path) then
+        add_libraries(tree, path)
+    end
+end
+
+--- Add a host file (a program with its libraries), or a directory with all below it but hidden
+-- directories, to a tree at the same path.
+function payload.add(tree, path)
+    local about = not is_own(path) and process.stat1(path)
+    if about and about.kind == "file" then
+        add_file(tree, path, about.mode)
+    elseif about and about.kind == "directory" then
+        tree:directory(path)
+        for file, of_file in pairs(process.stat(process.find(path, "*"))) do
+            add_file(tree, file, of_file.mode)
+        end
+    end
+end
+
+-- The directory a path is in, without the last part.
+local function parent(path)
+    return path:match("^(.+)/[^/]*$") or "/"
+end
+
+--- Add what args name: files, directories that do not hold the current one, and what a script
+-- may require (the Lua files beside and below it). A path that does not exist may be meant to be
+-- made, so its directory is there as well.
+function payload.add_named(tree, directory, args)
+    local paths = payload.candidates(directory, args)
+    local parents = {}
+    for index, path in ipairs(paths) do
+        parents[index] = parent(path)
+    end
+    local stat, stat_of_parents = process.stat(paths), process.stat(parents)
+    for index, path in ipairs(paths) do
+        local kind = stat[path] and stat[path].kind
+        if kind == "file" then
+            payload.add(tree, path)
+            if path:find("%.lua$") then
+                for _, file in ipairs(process.find(parents[index], "*.lua")) do
+                    tree:copy(file, file)
+                end
+            end
+        elseif kind == "directory" and path:find("[^/.]") and not is_below(directory, path) then
+            payload.add(tree, path)
+        elseif stat_of_parents[parents[index]] and not is_own(path) then
+            tree:directory(parents[index])
+        end
     end
 end
 
@@ -96,9 +141,8 @@ local function opened_later(path)
     local result = {}
     if known then
         for name in file:read("a"):gmatch("%f[%w_](lib[%w_+.-]+%.so%.%d+)%z") do
-            local where = known:match("\n\t" .. name:gsub("%p", "%%%0")
+            result[#result + 1] = known:match("\n\t" .. name:gsub("%p", "%%%0")
                 .. " %(libc6,x86%-64[^)]*%) => ([^\n]+)")
-            result[#result + 1] = where
         end
     end
     if file then
@@ -107,25 +151,11 @@ local function opened_later(path)
     return result
 end
 
---- Add a program or shared library at its own path, with the libraries it needs.
+--- Add the program to be run, with all libraries it needs at its start or later.
 function payload.add_program(tree, path)
-    local todo, seen = { path }, {}
-    while #todo > 0 do
-        local file = table.remove(todo)
-        if not seen[file] then
-            seen[file] = true
-            tree:copy(file, file, 0x1ed)
-            for line in (process.capture { "ldd", file } or ""):gmatch("[^\n]+") do
-                local library = line:match("(/%S+) %(0x%x+%)$")
-                if library and not seen[library] then
-                    seen[library] = true
-                    tree:copy(library, library, 0x1ed)
-                end
-            end
-            if file == path then
-                table.move(opened_later(file), 1, 64, #todo + 1, todo)
-            end
-        end
+    add_file(tree, path, 0x1ed)
+    for _, library in ipairs(opened_later(path)) do
+        add_file(tree, library, 0x1ed)
     end
 end
 
