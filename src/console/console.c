@@ -10,6 +10,11 @@
 
 #define DEFAULT_RING_BYTES ((size_t)64 << 10)
 
+/* A guest writes byte by byte.  To wake the loop's thread for each costs both
+ * sides several times what the byte itself does, so the loop drains the first
+ * at once, those that follow once per this time or when the ring fills. */
+#define LINGER_NS 1000000
+
 /* ---- the device's side -------------------------------------------------- */
 
 void vmm_console_connect(struct vmm_console *console,
@@ -25,10 +30,20 @@ void vmm_console_connect(struct vmm_console *console,
 }
 
 /*
- * The loop is signalled once per drain, not once per byte.  The exchanges
- * (not plain stores) order each flag with the ring's positions: whoever finds
- * a flag as the other side left it also sees the bytes, or room, it left.
+ * Signal the loop where it would not look by itself.  The exchanges (not plain
+ * stores and loads) order each flag with the ring's positions: whoever finds a
+ * flag as the other side left it also sees the bytes, or the room, it left.
  */
+static void announce_output(struct vmm_console *console)
+{
+    bool urgent = vmm_ring_room(&console->out) <= console->out.size / 2;
+
+    if (!urgent && atomic_fetch_or(&console->out_lingering, 0))
+        return;
+    if (!atomic_exchange(&console->out_signalled, true))
+        vmm_wakeup_signal(console->wakeup);
+}
+
 size_t vmm_console_output(struct vmm_console *console, const uint8_t *bytes,
                           size_t len)
 {
@@ -38,8 +53,8 @@ size_t vmm_console_output(struct vmm_console *console, const uint8_t *bytes,
         atomic_exchange(&console->out_refused, true);
         taken += vmm_ring_write(&console->out, bytes + taken, len - taken);
     }
-    if (taken && !atomic_exchange(&console->out_signalled, true))
-        vmm_wakeup_signal(console->wakeup);
+    if (taken)
+        announce_output(console);
     return taken;
 }
 
@@ -149,7 +164,7 @@ static void report_output(struct vmm_console *console,
     call_on_output(console);
 }
 
-void vmm_console_drain(struct vmm_console *console)
+bool vmm_console_drain(struct vmm_console *console)
 {
     size_t found[VMM_CONSOLE_TEXTS];
     bool fresh;
@@ -159,7 +174,7 @@ void vmm_console_drain(struct vmm_console *console)
     pthread_mutex_lock(&console->lock);
     if (console->closing) {
         pthread_mutex_unlock(&console->lock);
-        return;
+        return false;
     }
     pthread_mutex_lock(&console->capture_lock);
     capture_new(console);
@@ -179,6 +194,26 @@ void vmm_console_drain(struct vmm_console *console)
     if (fresh)
         report_output(console, found);
     vmm_streams_report(console);
+    return fresh;
+}
+
+static void start_lingering(struct vmm_console *console)
+{
+    atomic_exchange(&console->out_lingering, 1);
+    vmm_timer_set(console->linger, LINGER_NS, 0);
+}
+
+static void linger_over(void *context)
+{
+    struct vmm_console *console = context;
+    bool fresh = vmm_console_drain(console);
+
+    if (!fresh) {
+        atomic_exchange(&console->out_lingering, 0);
+        fresh = vmm_console_drain(console); /* what came just before */
+    }
+    if (fresh)
+        start_lingering(console);
 }
 
 size_t vmm_console_capture_read(struct vmm_console *console, uint64_t *position,
@@ -256,19 +291,22 @@ int vmm_console_flush(struct vmm_console *console, int64_t timeout_ns)
 {
     uint64_t end = vmm_ring_written(&console->out);
     uint64_t deadline = INT64_MAX, now = vmm_now_ns();
-    int calls = 0;
 
     if (timeout_ns >= 0 && (uint64_t)timeout_ns < INT64_MAX - now)
         deadline = now + (uint64_t)timeout_ns;
+    if (!is_drained(console, end))
+        vmm_wakeup_signal(console->wakeup); /* do not linger */
     while (!is_drained(console, end)) {
-        now = vmm_now_ns();
-        if (now >= deadline)
-            return -ETIMEDOUT;
-        calls = vmm_loop_step(console->loop, (int64_t)(deadline - now));
+        int64_t left = (int64_t)(deadline - now);
+        int calls = vmm_loop_step(console->loop, left);
+
         if (calls == -EBUSY && !vmm_loop_in_thread(console->loop))
             return await_drain(console, end, deadline);
         if (calls < 0 && calls != -EINTR)
             return calls;
+        now = vmm_now_ns();
+        if (now >= deadline)
+            return is_drained(console, end) ? 0 : -ETIMEDOUT;
     }
     return 0;
 }
@@ -321,7 +359,8 @@ static void woken(void *context)
 {
     struct vmm_console *console = context;
 
-    vmm_console_drain(console);
+    if (vmm_console_drain(console) && !atomic_load(&console->out_lingering))
+        start_lingering(console);
     if (atomic_exchange(&console->in_room, false))
         use_room(console);
     if (atomic_exchange(&console->in_announce, false) &&
@@ -408,8 +447,11 @@ int vmm_console_new(struct vmm_loop *loop,
     init_locks(new);
     ret = init_buffers(new, config, err);
     if (ret == 0)
+        ret = vmm_loop_timer(loop, linger_over, new, &new->linger, err);
+    if (ret == 0)
         ret = vmm_loop_wakeup(loop, woken, new, &new->wakeup, err);
     if (ret < 0) {
+        vmm_timer_remove(new->linger);
         destroy(new);
         return ret;
     }
@@ -425,6 +467,7 @@ void vmm_console_free(struct vmm_console *console)
     console->closing = true;
     pthread_mutex_unlock(&console->lock);
     vmm_wakeup_remove(console->wakeup);
+    vmm_timer_remove(console->linger);
     pthread_mutex_lock(&console->lock);
     vmm_streams_close(console);
     pthread_mutex_unlock(&console->lock);

@@ -34,9 +34,11 @@ struct vmm_console_text {
 struct vmm_console {
     struct vmm_loop *loop;
     struct vmm_wakeup *wakeup; /* the device side has work for the loop */
+    struct vmm_timer *linger;  /* looks again a moment after a drain */
     struct vmm_ring out;
     struct vmm_ring in;
     atomic_bool out_signalled; /* a drain is to come that sees new output */
+    atomic_int out_lingering;  /* one will come soon, unless it is urgent */
     atomic_bool out_refused;   /* the device waits for output_ready */
     atomic_bool in_wanted;     /* a source or sender waits for room in `in` */
     atomic_bool in_room;       /* and now there is some */
@@ -62,8 +64,9 @@ struct vmm_console {
     struct vmm_console_listener listener;
 };
 
-/* On the loop's thread: move what is in `out` on. */
-void vmm_console_drain(struct vmm_console *console);
+/* On the loop's thread: move what is in `out` on.  Returns whether there was
+ * new output. */
+bool vmm_console_drain(struct vmm_console *console);
 /* Bytes were added to `in`. */
 void vmm_console_input_arrived(struct vmm_console *console);
 /* There was no room in `in`: once half of it is free, vmm_streams_resume and

@@ -58,9 +58,10 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Whatever is to be done at once. */
+/* Do whatever can be done at once. */
 static void settle(struct fixture *f)
 {
+    vmm_console_flush(f->console, 0);
     while (vmm_loop_step(f->loop, 0) > 0)
         ;
 }
