@@ -142,3 +142,10 @@ void vmm_fd_close(struct vmm_fd *file)
     close(file->fd);
     file->fd = -1;
 }
+
+bool vmm_fd_in_background(const struct vmm_fd *file)
+{
+    pid_t foreground = tcgetpgrp(file->fd);
+
+    return foreground >= 0 && foreground != getpgrp();
+}

@@ -30,5 +30,8 @@ int vmm_fd_use(struct vmm_fd *file, int fd, bool owned, bool writing);
 ssize_t vmm_fd_read(const struct vmm_fd *file, void *bytes, size_t max);
 ssize_t vmm_fd_write(const struct vmm_fd *file, const void *bytes, size_t len);
 void vmm_fd_close(struct vmm_fd *file);
+/* Is it the terminal of a job of which this process is in the background?
+ * Reads of it then fail with -EIO, to succeed again in the foreground. */
+bool vmm_fd_in_background(const struct vmm_fd *file);
 
 #endif

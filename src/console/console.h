@@ -17,6 +17,7 @@
 
 #define VMM_CONSOLE_TEXTS 16
 
+struct vmm_door;
 struct vmm_stream;
 
 struct vmm_console_text {
@@ -47,6 +48,7 @@ struct vmm_console {
     pthread_mutex_t lock;
     bool closing; /* callbacks have nothing left to do */
     struct vmm_stream *streams;
+    struct vmm_door *doors;
     struct vmm_console_text texts[VMM_CONSOLE_TEXTS];
     size_t texts_len;
     uint64_t drained; /* up to here scanned for texts and announced */
@@ -67,6 +69,9 @@ struct vmm_console {
 /* On the loop's thread: move what is in `out` on.  Returns whether there was
  * new output. */
 bool vmm_console_drain(struct vmm_console *console);
+/* The same for a signal, after which it lingers; and once that time is over. */
+void vmm_console_drain_signalled(struct vmm_console *console);
+void vmm_console_drain_lingering(void *console);
 /* Bytes were added to `in`. */
 void vmm_console_input_arrived(struct vmm_console *console);
 /* There was no room in `in`: once half of it is free, vmm_streams_resume and

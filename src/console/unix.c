@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* A unix socket as a door: one client at a time, the others queue. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "console/console.h"
+#include "console/door.h"
+#include "console/stream.h"
+
+/* How long to wait when a client can't be accepted for want of fds. */
+#define RETRY_NS UINT64_C(100000000)
+
+struct listener {
+    struct vmm_door door;
+    struct vmm_console *console;
+    struct sockaddr_un address;
+    struct stat bound; /* what was created at the path */
+    int fd;
+    struct vmm_watch *watch; /* paused while a client is there */
+    struct vmm_timer *retry;
+};
+
+static void listen_again(void *context)
+{
+    struct listener *listener = context;
+
+    vmm_watch_modify(listener->watch, EPOLLIN);
+}
+
+static void client_came(void *context, uint32_t events)
+{
+    struct listener *listener = context;
+    int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    struct vmm_console_stream stream = {
+        .in_fd = fd, .out_fd = fd, .owns = true, .escape = -1};
+
+    (void)events;
+    if (fd < 0 && (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR))
+        return;
+    vmm_watch_modify(listener->watch, 0);
+    if (fd < 0 || vmm_stream_add(listener->console, &stream, listen_again,
+                                 listener, NULL) < 0) {
+        vmm_timer_set(listener->retry, RETRY_NS, 0);
+        if (fd >= 0)
+            close(fd);
+    }
+}
+
+/* Remove the socket, unless something else has taken its place. */
+static void unlink_bound(struct listener *listener)
+{
+    const char *path = listener->address.sun_path;
+    struct stat now;
+
+    if (listener->bound.st_ino && lstat(path, &now) == 0 &&
+        now.st_dev == listener->bound.st_dev &&
+        now.st_ino == listener->bound.st_ino)
+        unlink(path);
+}
+
+static void close_listener(struct vmm_door *door)
+{
+    struct listener *listener = (struct listener *)door;
+
+    vmm_timer_remove(listener->retry);
+    vmm_watch_remove(listener->watch);
+    unlink_bound(listener);
+    if (listener->fd >= 0)
+        close(listener->fd);
+    free(listener);
+}
+
+static int bind_and_listen(struct listener *listener, const char *path,
+                           struct vmm_error *err)
+{
+    struct sockaddr_un *address = &listener->address;
+    size_t len = strlen(path);
+
+    if (len < 1 || len >= sizeof(address->sun_path))
+        return vmm_error_set(err, ENAMETOOLONG,
+                             "a socket path has 1 to %zu bytes, this one has "
+                             "%zu: %s",
+                             sizeof(address->sun_path) - 1, len, path);
+    address->sun_family = AF_UNIX;
+    memcpy(address->sun_path, path, len + 1);
+    listener->fd =
+        socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (listener->fd < 0)
+        return vmm_error_errno(err, "cannot create a unix socket");
+    if (bind(listener->fd, (const struct sockaddr *)address, sizeof(*address)) <
+        0) {
+        if (errno == EADDRINUSE)
+            return vmm_error_set(err, EADDRINUSE,
+                                 "cannot listen on %s: it exists already; "
+                                 "remove it or choose another path",
+                                 path);
+        return vmm_error_errno(err, "cannot listen on %s", path);
+    }
+    if (lstat(path, &listener->bound) < 0 || listen(listener->fd, 8) < 0)
+        return vmm_error_errno(err, "cannot listen on %s", path);
+    return 0;
+}
+
+int vmm_console_attach_unix(struct vmm_console *console, const char *path,
+                            struct vmm_error *err)
+{
+    struct listener *listener;
+    int ret;
+
+    vmm_error_clear(err);
+    listener = calloc(1, sizeof(*listener));
+    if (!listener)
+        return vmm_error_set(err, ENOMEM, "no memory for a unix socket");
+    listener->console = console;
+    listener->door.close = close_listener;
+    listener->fd = -1;
+    ret = bind_and_listen(listener, path, err);
+    if (ret == 0)
+        ret = vmm_loop_timer(console->loop, listen_again, listener,
+                             &listener->retry, err);
+    if (ret == 0)
+        ret = vmm_loop_watch(console->loop, listener->fd, EPOLLIN, client_came,
+                             listener, &listener->watch, err);
+    if (ret < 0) {
+        close_listener(&listener->door);
+        return ret;
+    }
+    vmm_console_add_door(console, &listener->door);
+    return 0;
+}
