@@ -2,74 +2,9 @@
 /* The console: capture, texts, sinks and sources with their back-pressure. */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include <vmm/console.h>
-
-#define MS       INT64_C(1000000)
-#define PATIENCE (10000 * MS)
-
-struct fixture {
-    struct vmm_loop *loop;
-    struct vmm_console *console;
-    struct vmm_error err;
-};
-
-static int set_up_sizes(void **state, size_t out, size_t in, size_t capture)
-{
-    const struct vmm_console_config config = {out, in, capture};
-    struct fixture *f = calloc(1, sizeof(*f));
-
-    *state = f;
-    if (vmm_loop_new(&f->loop, &f->err))
-        return -1;
-    return vmm_console_new(f->loop, &config, &f->console, &f->err);
-}
-
-static int set_up(void **state)
-{
-    return set_up_sizes(state, 0, 0, 4096);
-}
-
-static int set_up_small(void **state)
-{
-    return set_up_sizes(state, 16, 16, 100);
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-
-    vmm_console_free(f->console);
-    vmm_loop_free(f->loop);
-    free(f);
-    return 0;
-}
-
-/* Do whatever can be done at once. */
-static void settle(struct fixture *f)
-{
-    vmm_console_flush(f->console, 0);
-    while (vmm_loop_step(f->loop, 0) > 0)
-        ;
-}
-
-static size_t output(struct fixture *f, const char *text)
-{
-    return vmm_console_output(f->console, (const uint8_t *)text, strlen(text));
-}
+#include "console_fixture.h"
 
 static void assert_captured(struct fixture *f, uint64_t position,
                             uint64_t expected_position, const char *expected)
@@ -81,29 +16,6 @@ static void assert_captured(struct fixture *f, uint64_t position,
     bytes[len] = 0;
     assert_string_equal(bytes, expected);
     assert_int_equal(position, expected_position + strlen(expected));
-}
-
-static void attach(struct fixture *f, struct vmm_console_stream stream)
-{
-    if (vmm_console_attach(f->console, &stream, &f->err))
-        fail_msg("attach: %s", f->err.text);
-}
-
-static void assert_readable_text(int fd, const char *expected)
-{
-    struct pollfd readable = {.fd = fd, .events = POLLIN};
-    char bytes[8192];
-    ssize_t len = 0;
-
-    if (poll(&readable, 1, 0) == 1)
-        len = read(fd, bytes, sizeof(bytes) - 1);
-    bytes[len > 0 ? len : 0] = 0;
-    assert_string_equal(bytes, expected);
-}
-
-static void count(void *context)
-{
-    ++*(int *)context;
 }
 
 /* ---- capture ------------------------------------------------------------ */
@@ -329,17 +241,64 @@ static void a_sink_that_closes_is_dropped_and_the_others_go_on(void **state)
     close(fds[1][1]);
 }
 
-/* ---- sources ------------------------------------------------------------ */
-
-static void assert_pulled(struct fixture *f, const char *expected)
+static void a_file_that_can_not_grow_is_dropped_with_the_reason(void **state)
 {
-    char bytes[256];
-    size_t len =
-        vmm_console_pull(f->console, (uint8_t *)bytes, sizeof(bytes) - 1);
+    struct fixture *f = *state;
+    struct end end = {0, 0};
+    int fd = open("/dev/full", O_WRONLY);
 
-    bytes[len] = 0;
-    assert_string_equal(bytes, expected);
+    assert_true(fd >= 0);
+    attach(f, (struct vmm_console_stream){.in_fd = -1,
+                                          .out_fd = fd,
+                                          .owns = true,
+                                          .escape = -1,
+                                          .on_output_end = note_end,
+                                          .context = &end});
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(output(f, "0123456789"), 10);
+        settle(f);
+    }
+    assert_int_equal(end.ends, 1);
+    assert_int_equal(end.code, ENOSPC);
 }
+
+static void a_regular_file_gets_all_output(void **state)
+{
+    struct fixture *f = *state;
+    FILE *file = tmpfile();
+    char bytes[101] = "";
+
+    assert_non_null(file);
+    attach(f, (struct vmm_console_stream){
+                  .in_fd = -1, .out_fd = fileno(file), .escape = -1});
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(output(f, "0123456789"), 10);
+        settle(f);
+    }
+    rewind(file);
+    assert_int_equal(fread(bytes, 1, sizeof(bytes), file), 100);
+    assert_memory_equal(bytes + 85, "567890123456789", 15);
+    fclose(file);
+}
+
+/* Nothing has run the loop since. */
+static void a_free_writes_what_the_sinks_take(void **state)
+{
+    struct fixture *f = *state;
+    int fds[2];
+
+    assert_int_equal(pipe(fds), 0);
+    attach(f, (struct vmm_console_stream){
+                  .in_fd = -1, .out_fd = fds[1], .owns = true, .escape = -1});
+    output(f, "last words");
+    vmm_console_free(f->console);
+    f->console = NULL;
+    assert_readable_text(fds[0], "last words");
+    assert_readable_text(fds[0], ""); /* its end: the sink was owned */
+    close(fds[0]);
+}
+
+/* ---- sources ------------------------------------------------------------ */
 
 static void input_reaches_the_device_and_its_end_is_told(void **state)
 {
@@ -365,6 +324,89 @@ static void input_reaches_the_device_and_its_end_is_told(void **state)
     settle(f);
     assert_int_equal(ended, 1);
     close(fds[0]);
+}
+
+static void input_that_came_before_the_device_is_announced_to_it(void **state)
+{
+    struct fixture *f = *state;
+    int ready = 0;
+    struct vmm_console_port port = {.input_ready = count, .context = &ready};
+
+    vmm_console_send(f->console, (const uint8_t *)"early", 5);
+    settle(f);
+    vmm_console_connect(f->console, &port);
+    settle(f);
+    assert_int_equal(ready, 1);
+    vmm_console_connect(f->console, NULL);
+    vmm_console_send(f->console, (const uint8_t *)"late", 4);
+    settle(f);
+    assert_int_equal(ready, 1);
+    assert_pulled(f, "earlylate");
+}
+
+/* 40 bytes through a ring of 16; their writer has gone, which must neither
+ * end the stream early nor keep the loop busy. */
+static void a_source_waits_for_room_in_the_ring(void **state)
+{
+    struct fixture *f = *state;
+    int ended = 0;
+    int fds[2];
+
+    assert_int_equal(pipe(fds), 0);
+    attach(f, (struct vmm_console_stream){.in_fd = fds[0],
+                                          .out_fd = -1,
+                                          .escape = -1,
+                                          .on_input_end = count,
+                                          .context = &ended});
+    assert_int_equal(
+        write(fds[1], "0123456789abcdefghijklmnopqrstuvwxyzABCD", 40), 40);
+    close(fds[1]);
+    settle(f);
+    assert_int_equal(vmm_loop_step(f->loop, 0), 0);
+    assert_int_equal(ended, 0);
+    assert_pulled(f, "0123456789abcdef");
+    settle(f);
+    assert_pulled(f, "ghijklmnopqrstuv");
+    settle(f);
+    assert_int_equal(ended, 1);
+    assert_pulled(f, "wxyzABCD");
+    close(fds[0]);
+}
+
+static void dev_null_as_input_ends_at_once(void **state)
+{
+    struct fixture *f = *state;
+    int ended = 0;
+    int fd = open("/dev/null", O_RDONLY);
+
+    attach(f, (struct vmm_console_stream){.in_fd = fd,
+                                          .out_fd = -1,
+                                          .owns = true,
+                                          .escape = -1,
+                                          .on_input_end = count,
+                                          .context = &ended});
+    step_until(f, &ended, 1);
+    assert_int_equal(vmm_loop_step(f->loop, 0), 0);
+}
+
+static void one_socket_serves_both_ways(void **state)
+{
+    struct fixture *f = *state;
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    attach(f,
+           (struct vmm_console_stream){
+               .in_fd = fds[0], .out_fd = fds[0], .owns = true, .escape = -1});
+    output(f, "out");
+    assert_int_equal(write(fds[1], "in", 2), 2);
+    settle(f);
+    assert_readable_text(fds[1], "out");
+    assert_pulled(f, "in");
+    assert_int_equal(fcntl(fds[0], F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+    close(fds[1]);
+    settle(f);
+    assert_int_equal(fcntl(fds[0], F_GETFL), -1);
 }
 
 struct keys {
@@ -424,6 +466,51 @@ static void send_takes_what_fits_and_tells_when_there_is_room(void **state)
     assert_pulled(f, "ghij");
 }
 
+/* ---- flush -------------------------------------------------------------- */
+
+static void a_flush_gives_up_on_a_sink_that_takes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    int fds[2];
+
+    assert_int_equal(pipe(fds), 0);
+    attach(f, (struct vmm_console_stream){
+                  .in_fd = -1, .out_fd = fds[1], .escape = -1});
+    assert_int_equal(vmm_console_flush(f->console, 0), 0);
+    while (output(f, "0123456789"))
+        settle(f);
+    assert_int_equal(vmm_console_flush(f->console, 2 * MS), -ETIMEDOUT);
+    close(fds[0]);
+    assert_int_equal(vmm_console_flush(f->console, PATIENCE), 0);
+    close(fds[1]);
+}
+
+struct flushed {
+    struct fixture *f;
+    int ret;
+};
+
+static void flush_in_callback(void *context)
+{
+    struct flushed *flushed = context;
+
+    output(flushed->f, "more");
+    flushed->ret = vmm_console_flush(flushed->f->console, PATIENCE);
+}
+
+static void a_flush_within_a_callback_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct flushed flushed = {f, 0};
+
+    assert_int_equal(vmm_console_watch_text(f->console, "x", flush_in_callback,
+                                            &flushed, &f->err),
+                     0);
+    output(f, "x");
+    settle(f);
+    assert_int_equal(flushed.ret, -EBUSY);
+}
+
 /* ---- configuration ------------------------------------------------------ */
 
 static void bad_configurations_are_refused(void **state)
@@ -448,10 +535,6 @@ static void bad_configurations_are_refused(void **state)
                         "escape byte 256 is not -1 (none) or 0 to 255");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-#define TEST_SMALL(name)                                                       \
-    cmocka_unit_test_setup_teardown(name, set_up_small, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -464,9 +547,18 @@ int main(void)
         TEST(output_goes_to_every_sink),
         TEST_SMALL(a_slow_sink_makes_output_take_less_until_it_is_read),
         TEST_SMALL(a_sink_that_closes_is_dropped_and_the_others_go_on),
+        TEST(a_file_that_can_not_grow_is_dropped_with_the_reason),
+        TEST_SMALL(a_regular_file_gets_all_output),
+        TEST(a_free_writes_what_the_sinks_take),
         TEST(input_reaches_the_device_and_its_end_is_told),
+        TEST(input_that_came_before_the_device_is_announced_to_it),
+        TEST_SMALL(a_source_waits_for_room_in_the_ring),
+        TEST(dev_null_as_input_ends_at_once),
+        TEST(one_socket_serves_both_ways),
         TEST(the_escape_byte_takes_the_next_one_with_it),
         TEST_SMALL(send_takes_what_fits_and_tells_when_there_is_room),
+        TEST_SMALL(a_flush_gives_up_on_a_sink_that_takes_nothing),
+        TEST(a_flush_within_a_callback_is_refused),
         TEST(bad_configurations_are_refused),
     };
 
