@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -40,12 +41,28 @@ static void reading_ended(void *context)
     look(pty);
 }
 
+static int open_terminal(const struct pty *pty)
+{
+    return ioctl(pty->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+}
+
+/* Output that the client did not read is not for the next one. */
+static void discard_unread(const struct pty *pty)
+{
+    int fd = open_terminal(pty);
+
+    if (fd < 0)
+        return;
+    tcflush(fd, TCIFLUSH);
+    close(fd);
+}
+
 static void writing_ended(void *context)
 {
     struct pty *pty = context;
 
     pty->writing = false;
-    tcflush(pty->master, TCOFLUSH); /* not for the next client */
+    discard_unread(pty);
     look(pty);
 }
 
@@ -107,10 +124,11 @@ static void close_pty(struct vmm_door *door)
 }
 
 /* Raw, as a serial line is, and with the hang-up of a first client. */
-static int prepare_terminal(const char *path, struct vmm_error *err)
+static int prepare_terminal(const struct pty *pty, const char *path,
+                            struct vmm_error *err)
 {
     struct termios settings;
-    int fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    int fd = open_terminal(pty);
     int ret = 0;
 
     if (fd < 0)
@@ -139,7 +157,7 @@ static int open_pty(struct pty *pty, char *path, size_t path_bytes,
                              "%zu bytes are too few for the path of a "
                              "pseudo-terminal",
                              path_bytes);
-    return prepare_terminal(path, err);
+    return prepare_terminal(pty, path, err);
 }
 
 static int await_opens(struct pty *pty, const char *path, struct vmm_error *err)
