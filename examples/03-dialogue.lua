@@ -31,7 +31,7 @@ vm.console:expect("guest# ", { timeout = 120 })
 print(("\n-- prompt after %.1f s"):format(vmm.now() - started))
 
 vm.console:send_line "uname -a"
-local release = vm.console:expect("Linux %S+ (%S+)", { timeout = 30 })[1]
+local release = vm.console:expect("Linux %S+ (%S+) #", { timeout = 30 })[1]
 vm.console:expect "guest# "
 
 vm.console:send_line "poweroff -f"
