@@ -1,0 +1,125 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- The life of a VM: start, pause, resume, close, in any order, leaving nothing behind.
+
+local tiny = require "tests.spec.support.tiny"
+local vmm = require "vmm"
+
+local function count(directory)
+    local n = 0
+    local pipe = assert(io.popen("ls " .. directory))
+    for _ in pipe:lines() do
+        n = n + 1
+    end
+    pipe:close()
+    return n
+end
+
+-- What a process holds: of its own, not of the shell that lists.
+local function holdings()
+    local pid = io.open "/proc/self/stat":read "n"
+    local maps = 0
+    for _ in io.lines "/proc/self/maps" do
+        maps = maps + 1
+    end
+    return {
+        fds = count(("/proc/%d/fd"):format(pid)),
+        threads = count(("/proc/%d/task"):format(pid)),
+        maps = maps,
+    }
+end
+
+local function resident_kib()
+    for line in io.lines "/proc/self/status" do
+        local kib = line:match "VmRSS:%s+(%d+)"
+        if kib then return tonumber(kib) end
+    end
+end
+
+describe("a VM", function()
+    it("pauses and resumes a guest that never exits", function()
+        local vm <close> = tiny.start "spin"
+        vm.console:expect("[%w ]+\n", { timeout = 10 })
+        for _ = 1, 20 do
+            assert(vm:pause(5))
+            assert.equal("paused", vm.vcpus[1].state)
+            assert.is_number(vm.vcpus[1].regs.rip)
+            assert(vm:resume())
+        end
+    end)
+
+    it("refuses to read the state of a running vCPU", function()
+        local vm <close> = tiny.start "spin"
+        vm.console:expect("[%w ]+\n", { timeout = 10 })
+        assert.error_matches(function()
+            return vm.vcpus[1].regs
+        end, "running")
+    end)
+
+    it("times out a wait for its end on time", function()
+        local vm <close> = tiny.start "spin"
+        local before = vmm.now()
+        local stop, message, code = vm:wait { timeout = 0.2 }
+        assert.same({ nil, "timeout", "timeout" }, { stop, message, code })
+        local passed = vmm.now() - before
+        local scale = tonumber(os.getenv "VMM_TIMEOUT_SCALE") or 1
+        assert.is_true(passed >= 0.2 * scale and passed < 0.2 * scale + 1, passed .. " s")
+    end)
+
+    it("closes while it runs, and again", function()
+        local vm = tiny.start "spin"
+        vm:close()
+        vm:close()
+        assert.is_true(vm.closed)
+    end)
+
+    it("refuses to be started twice", function()
+        local vm <close> = tiny.start "spin"
+        local ok, message, code = vm:start()
+        assert.same({ nil, "the VM has been started already", "EBUSY" }, { ok, message, code })
+    end)
+
+    it("interrupts a wait when it is closed meanwhile", function()
+        local vm = tiny.start "spin"
+        local waiter = vmm.spawn(function()
+            return select(3, vm:wait())
+        end)
+        vmm.spawn(function()
+            vm:close()
+        end)
+        assert.equal("interrupted", waiter:wait(5))
+    end)
+
+    it("runs beside another one in the same process", function()
+        local a <close> = tiny.start "spin"
+        local b <close> = tiny.start "hello"
+        assert.equal("reboot", assert(b:wait { timeout = 10 }).reason)
+        assert.is_nil(a:stopped())
+    end)
+
+    it("tells which exits there were", function()
+        local vm <close> = tiny.start "hello"
+        assert(vm:wait { timeout = 10 })
+        assert.is_true(vm:exit_counts().pio_write > #"Hello from a guest\nPASS\n")
+    end)
+
+    it("leaves no fd, thread, mapping or memory behind in 1,000 lives", function()
+        local function live()
+            local vm <close> = tiny.start "first_byte"
+            assert(vm:wait { timeout = 20 })
+        end
+        for _ = 1, 20 do
+            live()
+        end
+        collectgarbage()
+        collectgarbage()
+        local before, resident = holdings(), resident_kib()
+        for _ = 1, 1000 do
+            live()
+        end
+        collectgarbage()
+        collectgarbage()
+        assert.same(before, holdings())
+        local grown = resident_kib() - resident
+        assert.is_true(grown < 4096, grown .. " KiB more are resident")
+    end)
+end)
