@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 /* Classes of userdata, option tables, and the one way to return errors. */
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -97,13 +98,41 @@ void class_open(lua_State *L, const struct class *class)
     lua_settop(L, metatable - 1);
 }
 
+/* The registry's weak table of objects by their C parts. */
+static void push_objects(lua_State *L)
+{
+    static const char key = 'o';
+
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
+}
+
 void *box_new(lua_State *L, size_t size, const char *class_name)
 {
-    void *object = lua_newuserdatauv(L, size, 2);
+    void *object = lua_newuserdatauv(L, size, 3);
 
     memset(object, 0, size);
     luaL_setmetatable(L, class_name);
+    push_objects(L);
+    lua_pushvalue(L, -2);
+    lua_rawsetp(L, -2, object);
+    lua_pop(L, 1);
     return object;
+}
+
+void box_push(lua_State *L, const void *object)
+{
+    push_objects(L);
+    lua_rawgetp(L, -1, object);
+    lua_remove(L, -2);
 }
 
 void box_anchor(lua_State *L, int index, int parent)
@@ -116,7 +145,8 @@ void box_anchor(lua_State *L, int index, int parent)
 
 int push_errno(lua_State *L, int code, const char *format, ...)
 {
-    const char *name = strerrorname_np(code);
+    /* Linux gives one number to two names; ours is the documented one. */
+    const char *name = code == ENOTSUP ? "ENOTSUP" : strerrorname_np(code);
     va_list args;
 
     luaL_pushfail(L);

@@ -28,9 +28,14 @@ void class_open(lua_State *L, const struct class *class);
 
 /*
  * A new object of size bytes, zeroed: the closed state.  Pushes it.
- * User value 1 anchors its parent (nil), user value 2 holds its fields.
+ * User value 1 anchors its parent (nil), user value 2 holds its fields, user
+ * value BOX_INNER is its class's own.
  */
+#define BOX_INNER 3
 void *box_new(lua_State *L, size_t size, const char *class_name);
+/* Push the object whose C part this is; nil when it has been collected.  What C
+ * reaches by this does not keep the object alive. */
+void box_push(lua_State *L, const void *object);
 /* Keep the value at parent alive as long as the object at index. */
 void box_anchor(lua_State *L, int index, int parent);
 

@@ -71,7 +71,7 @@ void exit_push(lua_State *L, const struct vmm_exit *exit);
 /* Detach and free what the VM's consoles hold / the Lua devices of a VM.
  * The first before the machine is freed, the second after. */
 void console_close_all(struct vm_box *vm);
-void lua_device_free_all(lua_State *L, struct vm_box *vm);
+void lua_device_free_all(struct vm_box *vm);
 
 int vm_new(lua_State *L); /* kvm:create_vm{...} */
 /* vm:device{...}, vm:attach(...), vm:create_console{...} */

@@ -72,12 +72,13 @@ int console_new(lua_State *L)
     if (vmm_console_new(loop, &config, &box->console, &err))
         return push_error(L, &err);
     if (lua_getfield(L, 2, "on_event") == LUA_TFUNCTION) {
-        notifier_open(L, &box->notifier, -1);
+        notifier_open(L, &box->notifier, lua_absindex(L, -2));
         struct vmm_console_listener listener = {
             .on_output = on_output, .on_room = on_room, .context = box};
         vmm_console_listen(box->console, &listener);
+    } else {
+        lua_pop(L, 1);
     }
-    lua_pop(L, 1);
     box->next = vm->consoles;
     vm->consoles = box;
     return 1;
@@ -109,7 +110,7 @@ static int console_gc(lua_State *L)
         vmm_console_free(box->console);
         box->console = NULL;
     }
-    notifier_close(L, &box->notifier);
+    notifier_close(&box->notifier);
     return 0;
 }
 

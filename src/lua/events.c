@@ -65,7 +65,8 @@ static int watch_new(lua_State *L)
     luaL_argcheck(L, events, 2, "one of \"r\", \"w\", \"rw\"");
     luaL_checktype(L, 3, LUA_TFUNCTION);
     struct watch_box *box = box_new(L, sizeof(*box), WATCH_CLASS);
-    notifier_open(L, &box->notifier, 3);
+    lua_pushvalue(L, 3);
+    notifier_open(L, &box->notifier, lua_absindex(L, -2));
     if (vmm_loop_watch(script_loop(script_of(L)), fd, events, on_ready,
                        &box->notifier, &box->watch, &err))
         return push_error(L, &err);
@@ -79,7 +80,7 @@ static int watch_close(lua_State *L)
     if (box->watch)
         vmm_watch_remove(box->watch);
     box->watch = NULL;
-    notifier_close(L, &box->notifier);
+    notifier_close(&box->notifier);
     return 0;
 }
 

@@ -16,11 +16,17 @@ struct lua_device {
     struct vmm_device_ops ops;
     char name[64];
     struct vm_box *vm;
-    int object; /* registry references */
-    int read;
-    int write;
+    bool has_read;
+    bool has_write;
     struct lua_device *next;
 };
+
+/*
+ * Its Lua parts are an array { object, read, write } in the VM object's inner
+ * user value, by the device's address: so they live as long as the VM's object,
+ * which nothing in C keeps alive.
+ */
+enum part { PART_OBJECT = 1, PART_READ, PART_WRITE };
 
 static struct lua_device *from_device(struct vmm_device *device)
 {
@@ -42,14 +48,26 @@ static void fail(struct lua_device *self, lua_State *co, const char *verb,
                      lua_tostring(co, -1));
 }
 
-/* Call handler(object, offset, size [, value]); true when it has returned. */
-static bool call(struct lua_device *self, lua_State *co, int handler,
+/* Push the array of parts; false when the VM's object is being collected. */
+static bool push_parts(lua_State *co, const struct lua_device *self)
+{
+    box_push(co, self->vm);
+    return !lua_isnil(co, -1) &&
+           lua_getiuservalue(co, -1, BOX_INNER) == LUA_TTABLE &&
+           lua_rawgetp(co, -1, self) == LUA_TTABLE;
+}
+
+/* Call a handler(object, offset, size [, value]); true when it has returned. */
+static bool call(struct lua_device *self, lua_State *co, enum part handler,
                  uint64_t offset, size_t size, const uint64_t *value)
 {
     lua_pushcfunction(co, traceback);
     int message_handler = lua_gettop(co);
-    lua_rawgeti(co, LUA_REGISTRYINDEX, handler);
-    lua_rawgeti(co, LUA_REGISTRYINDEX, self->object);
+    if (!push_parts(co, self))
+        return false;
+    int parts = lua_gettop(co);
+    lua_rawgeti(co, parts, handler);
+    lua_rawgeti(co, parts, PART_OBJECT);
     lua_pushinteger(co, (lua_Integer)offset);
     lua_pushinteger(co, (lua_Integer)size);
     if (value)
@@ -65,13 +83,13 @@ static void lua_device_read(struct vmm_device *device, uint64_t offset,
 {
     struct lua_device *self = from_device(device);
 
-    if (self->read == LUA_NOREF || atomic_load(&self->vm->closing))
+    if (!self->has_read || atomic_load(&self->vm->closing))
         return;
     lua_State *co = script_enter(self->vm->script);
     if (!co)
         return;
     if (!atomic_load(&self->vm->closing) &&
-        call(self, co, self->read, offset, size, NULL)) {
+        call(self, co, PART_READ, offset, size, NULL)) {
         int is_integer;
         uint64_t result = (uint64_t)lua_tointegerx(co, -1, &is_integer);
         if (is_integer) {
@@ -91,14 +109,14 @@ static void lua_device_write(struct vmm_device *device, uint64_t offset,
     struct lua_device *self = from_device(device);
     uint64_t number = 0;
 
-    if (self->write == LUA_NOREF || atomic_load(&self->vm->closing))
+    if (!self->has_write || atomic_load(&self->vm->closing))
         return;
     memcpy(&number, value, size);
     lua_State *co = script_enter(self->vm->script);
     if (!co)
         return;
     if (!atomic_load(&self->vm->closing))
-        call(self, co, self->write, offset, size, &number);
+        call(self, co, PART_WRITE, offset, size, &number);
     script_leave(self->vm->script, co);
 }
 
@@ -108,18 +126,35 @@ static void lua_device_destroy(struct vmm_device *device)
     (void)device;
 }
 
-static int option_function(lua_State *L, int index, const char *name)
+/* Put options[name] at parts[part]; false when there is none. */
+static bool set_handler(lua_State *L, int options, const char *name,
+                        enum part part)
 {
-    int type = lua_getfield(L, index, name);
+    int type = lua_getfield(L, options, name);
 
-    if (type == LUA_TNIL) {
-        lua_pop(L, 1);
-        return LUA_NOREF;
-    }
-    if (type != LUA_TFUNCTION)
+    if (type != LUA_TNIL && type != LUA_TFUNCTION)
         luaL_error(L, "%s must be a function, not %s", name,
                    lua_typename(L, type));
-    return luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_rawseti(L, -2, part);
+    return type != LUA_TNIL;
+}
+
+/* Remember { object, read, write } with the VM's object at index 1. */
+static void set_parts(lua_State *L, struct lua_device *self)
+{
+    if (lua_getiuservalue(L, 1, BOX_INNER) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_setiuservalue(L, 1, BOX_INNER);
+    }
+    lua_createtable(L, 3, 0);
+    lua_pushvalue(L, 2);
+    lua_rawseti(L, -2, PART_OBJECT);
+    self->has_read = set_handler(L, 2, "read", PART_READ);
+    self->has_write = set_handler(L, 2, "write", PART_WRITE);
+    lua_rawsetp(L, -2, self);
+    lua_pop(L, 1);
 }
 
 /* name = {base, len} into *base, *len; false when absent. */
@@ -145,14 +180,6 @@ static bool option_range(lua_State *L, int index, const char *name,
 static const struct vmm_region_ops lua_device_region = {
     .read = lua_device_read, .write = lua_device_write};
 
-static void free_device(lua_State *L, struct lua_device *self)
-{
-    luaL_unref(L, LUA_REGISTRYINDEX, self->object);
-    luaL_unref(L, LUA_REGISTRYINDEX, self->read);
-    luaL_unref(L, LUA_REGISTRYINDEX, self->write);
-    free(self);
-}
-
 /*
  * vm:device{ name =, pio = {base, len} | mmio = {base, len},
  *            read = function(dev, offset, size) -> integer,
@@ -171,41 +198,33 @@ int lua_device_new(lua_State *L)
         return luaL_error(L, "vm:device: give pio = {base, len} or "
                              "mmio = {base, len}");
     const char *name = option_string(L, 2, "name", "lua");
-    int read = option_function(L, 2, "read");
-    int write = option_function(L, 2, "write");
 
     struct lua_device *self = calloc(1, sizeof(*self));
     if (!self)
         return luaL_error(L, "no memory for a device");
+    self->next = vm->devices; /* freed with the VM, whatever happens here */
+    vm->devices = self;
     snprintf(self->name, sizeof(self->name), "%s", name);
     self->ops = (struct vmm_device_ops){.name = self->name,
                                         .destroy = lua_device_destroy};
     self->vm = vm;
-    self->read = read;
-    self->write = write;
-    lua_pushvalue(L, 2);
-    self->object = luaL_ref(L, LUA_REGISTRYINDEX);
+    set_parts(L, self);
     vmm_device_init(&self->device, &self->ops, &lua_device_region, 1);
     self->device.unlocked = true;
 
     struct vmm_bus *bus =
         pio ? vmm_machine_pio(vm->machine) : vmm_machine_mmio(vm->machine);
-    int rc = vmm_bus_add(bus, base, len, &self->device, 0, &err);
-    if (rc) {
-        free_device(L, self);
+    if (vmm_bus_add(bus, base, len, &self->device, 0, &err))
         return push_error(L, &err);
-    }
-    self->next = vm->devices;
-    vm->devices = self;
     lua_pushvalue(L, 2);
     return 1;
 }
 
-void lua_device_free_all(lua_State *L, struct vm_box *vm)
+void lua_device_free_all(struct vm_box *vm)
 {
     while (vm->devices) {
         struct lua_device *next = vm->devices->next;
-        free_device(L, vm->devices);
+        free(vm->devices);
         vm->devices = next;
     }
 }

@@ -187,8 +187,8 @@ void notifier_open(lua_State *L, struct notifier *notifier, int index)
 {
     struct script *script = script_of(L);
 
-    lua_pushvalue(L, index);
-    notifier->function = luaL_ref(L, LUA_REGISTRYINDEX);
+    notifier->object = lua_touserdata(L, index);
+    lua_setiuservalue(L, index, BOX_INNER);
     notifier->script = script;
     atomic_init(&notifier->bits, 0);
     notifier->next = script->notifiers;
@@ -203,7 +203,7 @@ void notifier_raise(struct notifier *notifier, unsigned bits)
         script_wake(notifier->script);
 }
 
-void notifier_close(lua_State *L, struct notifier *notifier)
+void notifier_close(struct notifier *notifier)
 {
     if (!notifier->script)
         return;
@@ -211,8 +211,6 @@ void notifier_close(lua_State *L, struct notifier *notifier)
     while (*link != notifier)
         link = &(*link)->next;
     *link = notifier->next;
-    luaL_unref(L, LUA_REGISTRYINDEX, notifier->function);
-    notifier->function = LUA_NOREF;
     notifier->script = NULL;
 }
 
@@ -229,9 +227,13 @@ static int deliver(lua_State *L, struct script *script)
             notifier = notifier->next;
             continue;
         }
-        lua_rawgeti(L, LUA_REGISTRYINDEX, notifier->function);
-        lua_pushinteger(L, bits);
-        lua_call(L, 1, 0);
+        box_push(L, notifier->object);
+        if (!lua_isnil(L, -1)) {
+            lua_getiuservalue(L, -1, BOX_INNER);
+            lua_pushinteger(L, bits);
+            lua_call(L, 1, 0);
+        }
+        lua_pop(L, 1);
         calls++;
         notifier = script->notifiers;
     }

@@ -50,15 +50,15 @@ void script_wake(struct script *script);
 struct notifier {
     struct script *script;
     atomic_uint bits;
-    int function; /* registry reference, LUA_NOREF when closed */
+    const void *object; /* its object's inner user value is the function */
     struct notifier *next;
 };
 
-/* Register; the function is at index. */
+/* Register for the object at index, a box; the function is on top, popped. */
 void notifier_open(lua_State *L, struct notifier *notifier, int index);
 void notifier_raise(struct notifier *notifier, unsigned bits);
 /* After this no thread may raise it.  Idempotent. */
-void notifier_close(lua_State *L, struct notifier *notifier);
+void notifier_close(struct notifier *notifier);
 
 /*
  * Wait up to timeout_ns (< 0: for ever) for events with the lock released,

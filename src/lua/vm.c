@@ -58,7 +58,7 @@ static int vm_close(lua_State *L)
     vmm_machine_free(machine);
     script_acquire(box->script, was_handler);
     box->machine = NULL;
-    lua_device_free_all(L, box);
+    lua_device_free_all(box);
     return 0;
 }
 

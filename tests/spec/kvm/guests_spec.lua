@@ -16,7 +16,7 @@ describe("a tiny guest", function()
     end)
 
     it("says hello as a bzImage", function()
-        passes("hello", { form = "bzimage" })
+        passes("hello", { form = "bzimage", memory = { size_mib = 32 } })
     end)
 
     it("says hello as a flat binary in 64-bit mode", function()

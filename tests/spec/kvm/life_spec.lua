@@ -52,7 +52,7 @@ describe("a VM", function()
         vm.console:expect("[%w ]+\n", { timeout = 10 })
         assert.error_matches(function()
             return vm.vcpus[1].regs
-        end, "running")
+        end, "vCPU 0 runs: pause it to get its state")
     end)
 
     it("times out a wait for its end on time", function()
@@ -118,7 +118,11 @@ describe("a VM", function()
         end
         collectgarbage()
         collectgarbage()
-        assert.same(before, holdings())
+        local after = holdings()
+        for what, number in pairs(before) do
+            assert.is_true(after[what] <= number,
+                ("%d %s before, %d after"):format(number, what, after[what]))
+        end
         local grown = resident_kib() - resident
         assert.is_true(grown < 4096, grown .. " KiB more are resident")
     end)
