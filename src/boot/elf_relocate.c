@@ -7,8 +7,9 @@
  * arch/x86/boot/compressed/misc.c:
  *
  *   0, addresses of 64-bit fields:          add the slide
- *   0, addresses of inverse 32-bit fields:  subtract it (absent since Linux
- *                                           made per-CPU symbols plain)
+ *   0, addresses of inverse 32-bit fields:  subtract it (kernels whose per-CPU
+ *                                           symbols do not begin at zero have
+ *                                           no such list)
  *   0, addresses of 32-bit fields:          add it
  *
  * An address is a kernel virtual address, sign-extended to 64 bits.
@@ -28,22 +29,33 @@ struct table {
     const uint8_t *words;
     uint64_t offset; /* in the file */
     uint64_t count;
-    enum field order[3];
-    unsigned list_count;
+    enum field order[3]; /* what each list is for */
 };
 
-/* The table spans from the ELF's end to the file's; every list begins with a
- * zero and no address is zero, so zeros count the lists. */
+/* Every list begins with a zero and no address is zero: zeros count lists. */
+static unsigned count_lists(const struct table *table, unsigned max)
+{
+    unsigned lists = 0;
+
+    for (uint64_t i = 0; i < table->count && lists <= max; i++)
+        lists += load_le32(table->words + i * 4) == 0;
+    return lists;
+}
+
+/* The table spans from the ELF's end to the file's. */
 static int find_table(const struct boot_elf *elf, struct table *table,
                       struct vmm_error *err)
 {
     const struct vmm_image *image = elf->image;
     uint64_t bytes = image->size_bytes - elf->end;
+    unsigned lists;
 
-    table->words = image->bytes + elf->end;
-    table->offset = elf->end;
-    table->count = bytes / 4;
-    table->list_count = 0;
+    *table = (struct table){
+        .words = image->bytes + elf->end,
+        .offset = elf->end,
+        .count = bytes / 4,
+        .order = {FIELD_64, FIELD_INVERSE_32, FIELD_32},
+    };
     if (bytes == 0)
         return vmm_error_set(err, ENODATA,
                              "%s: no relocation table follows the ELF, which "
@@ -54,22 +66,15 @@ static int find_table(const struct boot_elf *elf, struct table *table,
                              "%s: the 0x%" PRIx64 " bytes after the ELF at "
                              "offset 0x%" PRIx64 " are no relocation table",
                              image->name, bytes, elf->end);
-    for (uint64_t i = 0; i < table->count; i++)
-        if (load_le32(table->words + i * 4) == 0 && ++table->list_count > 3)
-            break;
-    if (table->list_count == 3)
-        table->order[1] = FIELD_INVERSE_32;
-    else if (table->list_count == 2)
-        table->order[1] = FIELD_32;
-    else
+    lists = count_lists(table, 3);
+    if (lists < 2 || lists > 3)
         return vmm_error_set(err, ENOEXEC,
                              "%s: the relocation table at offset 0x%" PRIx64
                              " has %s lists, must have 2 or 3",
                              image->name, elf->end,
-                             table->list_count == 1 ? "less than 2"
-                                                    : "more than 3");
-    table->order[0] = FIELD_64;
-    table->order[2] = FIELD_32;
+                             lists < 2 ? "less than 2" : "more than 3");
+    if (lists == 2)
+        table->order[1] = FIELD_32;
     return 0;
 }
 

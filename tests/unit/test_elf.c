@@ -80,13 +80,20 @@ static void segments_need_no_order(void **state)
     assert_int_equal(info.high, 0x300300);
 }
 
-static void touching_segments_do_not_overlap(void **state)
+static void segment_may_begin_where_another_ends(void **state)
 {
     const struct patch patches[] = {{ELF_HEADER(1) + 24, 8, 0x100300}, {0}};
-    struct vmm_elf_info info = inspect_patched(patches);
     (void)state;
 
-    assert_int_equal(info.high, 0x102300);
+    assert_int_equal(inspect_patched(patches).high, 0x102300);
+}
+
+static void segment_may_end_where_another_begins(void **state)
+{
+    const struct patch patches[] = {{ELF_HEADER(1) + 24, 8, 0xfe000}, {0}};
+    (void)state;
+
+    assert_int_equal(inspect_patched(patches).low, 0xfe000);
 }
 
 static void segment_without_memory_is_left_out(void **state)
@@ -118,6 +125,14 @@ static void pvh_note_of_another_owner_is_not_pvh(void **state)
 
     assert_false(info.has_pvh);
     assert_int_equal(info.pvh_entry, 0);
+}
+
+static void xen_note_of_another_type_is_not_pvh(void **state)
+{
+    const struct patch patches[] = {{ELF_PVH_NOTE + 8, 4, 17}, {0}};
+    (void)state;
+
+    assert_false(inspect_patched(patches).has_pvh);
 }
 
 static void notes_aligned_to_eight_are_walked_so(void **state)
@@ -156,10 +171,12 @@ int main(void)
         cmocka_unit_test(segment_may_end_at_the_last_virtual_address),
         cmocka_unit_test(position_independent_type_is_taken),
         cmocka_unit_test(segments_need_no_order),
-        cmocka_unit_test(touching_segments_do_not_overlap),
+        cmocka_unit_test(segment_may_begin_where_another_ends),
+        cmocka_unit_test(segment_may_end_where_another_begins),
         cmocka_unit_test(segment_without_memory_is_left_out),
         cmocka_unit_test(pvh_note_of_four_bytes_is_read),
         cmocka_unit_test(pvh_note_of_another_owner_is_not_pvh),
+        cmocka_unit_test(xen_note_of_another_type_is_not_pvh),
         cmocka_unit_test(notes_aligned_to_eight_are_walked_so),
         cmocka_unit_test(last_note_needs_no_padding),
         cmocka_unit_test(elf_without_notes_has_no_pvh),
