@@ -14,7 +14,7 @@ struct note {
     uint64_t offset;
     uint32_t name_bytes, desc_bytes, type;
     uint64_t desc_offset;
-    uint64_t next;
+    uint64_t next; /* at or past the end when this is the last */
 };
 
 /* Read the note at offset of a PT_NOTE that ends at end; both in the file. */
@@ -47,8 +47,7 @@ static int read_note(const struct boot_elf *elf, unsigned index,
                              elf->image->name, index, offset, note->name_bytes,
                              note->desc_bytes, left);
     note->desc_offset = offset + desc;
-    used = align_down(used + align - 1, align);
-    note->next = used < left ? offset + used : end;
+    note->next = offset + align_down(used + align - 1, align);
     return 0;
 }
 

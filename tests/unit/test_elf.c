@@ -135,6 +135,22 @@ static void xen_note_of_another_type_is_not_pvh(void **state)
     assert_false(inspect_patched(patches).has_pvh);
 }
 
+static void notes_aligned_to_four_are_walked_so(void **state)
+{
+    /* With a value of 4 bytes the first note ends at 20: so the PVH note, 8
+     * bytes a line, begins there. */
+    const struct patch patches[] = {
+        {ELF_NOTES + 4, 4, 4},
+        {ELF_NOTES + 20, 8, 0x0000000800000004},
+        {ELF_NOTES + 28, 8, 0x006e655800000012},
+        {ELF_NOTES + 36, 8, 0x100080},
+        {0},
+    };
+    (void)state;
+
+    assert_int_equal(inspect_patched(patches).pvh_entry, 0x100080);
+}
+
 static void notes_aligned_to_eight_are_walked_so(void **state)
 {
     /* With a value of 4 bytes the first note ends at 20: the next begins at
@@ -177,6 +193,7 @@ int main(void)
         cmocka_unit_test(pvh_note_of_four_bytes_is_read),
         cmocka_unit_test(pvh_note_of_another_owner_is_not_pvh),
         cmocka_unit_test(xen_note_of_another_type_is_not_pvh),
+        cmocka_unit_test(notes_aligned_to_four_are_walked_so),
         cmocka_unit_test(notes_aligned_to_eight_are_walked_so),
         cmocka_unit_test(last_note_needs_no_padding),
         cmocka_unit_test(elf_without_notes_has_no_pvh),
