@@ -3,6 +3,7 @@
 #include <bzlib.h>
 #include <lz4.h>
 #include <lzma.h>
+#include <stdlib.h>
 #include <zlib.h>
 #include <zstd.h>
 #include <zstd_errors.h>
@@ -110,6 +111,22 @@ static enum boot_unpack_result unpack_bzip2(struct boot_unpack *unpack)
     return ret == BZ_OK ? starved(unpack) : BOOT_UNPACK_CORRUPT;
 }
 
+/* Why a block did not unpack into less than a whole block's room: the library
+ * does not say. */
+static enum boot_unpack_result judge_lz4_block(const uint8_t *packed,
+                                               uint32_t packed_bytes)
+{
+    char *scratch = malloc(LZ4_LEGACY_BLOCK_BYTES);
+    int got;
+
+    if (!scratch)
+        return BOOT_UNPACK_NO_MEMORY;
+    got = LZ4_decompress_safe((const char *)packed, scratch, (int)packed_bytes,
+                              LZ4_LEGACY_BLOCK_BYTES);
+    free(scratch);
+    return got < 0 ? BOOT_UNPACK_CORRUPT : BOOT_UNPACK_TOO_BIG;
+}
+
 /* One block: its packed size (32 bits), then that many bytes. */
 static enum boot_unpack_result unpack_lz4_block(struct boot_unpack *unpack,
                                                 uint32_t packed_bytes)
@@ -127,8 +144,9 @@ static enum boot_unpack_result unpack_lz4_block(struct boot_unpack *unpack,
                               (char *)unpack->out + unpack->out_used,
                               (int)packed_bytes, (int)cap);
     if (got < 0)
-        return cap < LZ4_LEGACY_BLOCK_BYTES ? BOOT_UNPACK_TOO_BIG
-                                            : BOOT_UNPACK_CORRUPT;
+        return cap < LZ4_LEGACY_BLOCK_BYTES
+                   ? judge_lz4_block(packed, packed_bytes)
+                   : BOOT_UNPACK_CORRUPT;
     unpack->in_used += packed_bytes;
     unpack->out_used += (size_t)got;
     return BOOT_UNPACK_OK;

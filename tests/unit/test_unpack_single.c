@@ -69,18 +69,36 @@ static void lz4_frames_in_a_row_are_one(void **state)
     free(elf.bytes);
 }
 
-static void broken_lz4_block_is_refused(void **state)
+/* A block whose match begins before the data does. */
+static struct buffer broken_lz4(void)
 {
     struct buffer packed = {0};
-    (void)state;
 
     append_u32(&packed, 0x184c2102);
     append_u32(&packed, 8);
     append(&packed,
            "\x04"
            "1234567",
-           8); /* a match before the beginning */
+           8);
+    return packed;
+}
+
+static void broken_lz4_block_is_refused(void **state)
+{
+    struct buffer packed = broken_lz4();
+    (void)state;
+
     expect_refused(&packed, 32u << 20, ENOEXEC,
+                   "bzImage: the lz4 payload at offset 0x700 is corrupt near "
+                   "offset 0x708");
+}
+
+static void broken_lz4_block_is_not_called_too_big(void **state)
+{
+    struct buffer packed = broken_lz4();
+    (void)state;
+
+    expect_refused(&packed, BZIMAGE_INIT_SIZE, ENOEXEC,
                    "bzImage: the lz4 payload at offset 0x700 is corrupt near "
                    "offset 0x708");
 }
@@ -216,6 +234,7 @@ int main(void)
         cmocka_unit_test(lz4_of_many_blocks_comes_back_whole),
         cmocka_unit_test(lz4_frames_in_a_row_are_one),
         cmocka_unit_test(broken_lz4_block_is_refused),
+        cmocka_unit_test(broken_lz4_block_is_not_called_too_big),
         cmocka_unit_test(lz4_block_past_the_end_is_refused),
         cmocka_unit_test(xz_dictionary_beyond_the_limit_is_refused),
         cmocka_unit_test(plain_elf_is_copied),
