@@ -33,11 +33,11 @@ struct table {
 };
 
 /* Every list begins with a zero and no address is zero: zeros count lists. */
-static unsigned count_lists(const struct table *table, unsigned max)
+static unsigned count_lists(const struct table *table)
 {
     unsigned lists = 0;
 
-    for (uint64_t i = 0; i < table->count && lists <= max; i++)
+    for (uint64_t i = 0; i < table->count; i++)
         lists += load_le32(table->words + i * 4) == 0;
     return lists;
 }
@@ -66,7 +66,7 @@ static int find_table(const struct boot_elf *elf, struct table *table,
                              "%s: the 0x%" PRIx64 " bytes after the ELF at "
                              "offset 0x%" PRIx64 " are no relocation table",
                              image->name, bytes, elf->end);
-    lists = count_lists(table, 3);
+    lists = count_lists(table);
     if (lists < 2 || lists > 3)
         return vmm_error_set(err, ENOEXEC,
                              "%s: the relocation table at offset 0x%" PRIx64

@@ -97,11 +97,17 @@ static void empty_lists_change_nothing(void **state)
     assert_int_equal(u64_at(t, ELF_FIELD_64_GPA + SLIDE), 0xffffffff80100020);
 }
 
-static void field_may_end_with_its_segment(void **state)
+static void fields_may_end_with_their_segments(void **state)
 {
     struct relocated *t = *state;
 
-    store_le32(t->bytes + ELF_END + 4, 0x80201ff8); /* the bss's last 8 */
+    store_le32(t->bytes + ELF_END + 4, 0x80201ff4);  /* 12 to 4 bytes */
+    store_le32(t->bytes + ELF_END + 20, 0x80201ffc); /* before the bss's end */
+    expect_success(relocate(t), &t->err);
+    assert_int_equal(u64_at(t, 0x201ff4 + SLIDE), SLIDE);
+    assert_int_equal(u32_at(t, 0x201ffc + SLIDE), SLIDE);
+    store_le32(t->bytes + ELF_END + 4, 0x80201ff8);
+    store_le32(t->bytes + ELF_END + 20, 0x80200008);
     expect_success(relocate(t), &t->err);
     assert_int_equal(u64_at(t, 0x201ff8 + SLIDE), SLIDE);
 }
@@ -276,7 +282,7 @@ int main(void)
         TEST(fields_beside_the_relocated_keep_their_bytes),
         TEST(two_lists_are_64_and_32_bit),
         TEST(empty_lists_change_nothing),
-        TEST(field_may_end_with_its_segment),
+        TEST(fields_may_end_with_their_segments),
         TEST(slide_of_zero_changes_nothing),
         TEST(elf_without_a_table_says_so),
         TEST(table_behind_segments_alone_is_found),
