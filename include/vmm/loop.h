@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-/* An event loop over epoll: fds, timers, and wake-ups from other threads. */
+/* An event loop over epoll: fds, timers, child processes, and wake-ups from
+ * other threads. */
 #ifndef VMM_LOOP_H
 #define VMM_LOOP_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <vmm/error.h>
 #include <vmm/export.h>
@@ -12,8 +14,9 @@
 struct vmm_loop;
 
 VMM_API int vmm_loop_new(struct vmm_loop **loop, struct vmm_error *err);
-/* Every watch, timer, and wake-up left is removed (their handles die with
- * it).  A running thread is stopped first.  Not from one of its callbacks. */
+/* Whatever watch, timer, wake-up or child is left is removed (the handles die
+ * with it).  A running thread is stopped first.  Not from one of its callbacks.
+ */
 VMM_API void vmm_loop_free(struct vmm_loop *loop);
 /* The epoll fd: readable when vmm_loop_step has something to do, so that
  * another loop can host this one. */
@@ -39,8 +42,8 @@ VMM_API void vmm_loop_stop_thread(struct vmm_loop *loop);
 VMM_API bool vmm_loop_in_thread(struct vmm_loop *loop);
 
 /*
- * Watches, timers and wake-ups may be added, changed and removed from any
- * thread, also in callbacks.  After a remove returns, the callback is not
+ * Watches, timers, wake-ups and children may be added, changed and removed from
+ * any thread, also in callbacks.  After a remove returns, the callback is not
  * running and will not be called (unless the caller is that callback): so do
  * not hold a lock across a remove that the callback waits for.
  * A handle is stored before its first callback can come.
@@ -82,6 +85,22 @@ VMM_API int vmm_loop_wakeup(struct vmm_loop *loop, void (*woken)(void *context),
                             struct vmm_error *err);
 VMM_API void vmm_wakeup_signal(struct vmm_wakeup *wakeup);
 VMM_API void vmm_wakeup_remove(struct vmm_wakeup *wakeup);
+
+/*
+ * A child process of this one: on_exit is called once, after the child has
+ * ended and been reaped.  exit_code: 0 to 255, or -1 when a signal ended it,
+ * then signal is its number, else 0; -1 and 0: somebody else has reaped it.
+ * -ECHILD when pid is not a child.  Removing the handle leaves a child that
+ * still runs alone, to be waited for by the caller.
+ */
+struct vmm_child;
+VMM_API int
+vmm_loop_child(struct vmm_loop *loop, pid_t pid,
+               void (*on_exit)(void *context, int exit_code, int signal),
+               void *context, struct vmm_child **child, struct vmm_error *err);
+/* Send a signal; -ESRCH once the child has ended and been reaped. */
+VMM_API int vmm_child_kill(struct vmm_child *child, int signal);
+VMM_API void vmm_child_remove(struct vmm_child *child);
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 VMM_API uint64_t vmm_now_ns(void);
