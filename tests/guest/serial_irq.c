@@ -63,7 +63,8 @@ static void receive_some(void)
         char c = (char)inb(COM1 + UART_RBR);
 
         port.line[port.received++] = c;
-        port.complete = c == '\n' || port.received == sizeof(port.line);
+        port.complete =
+            c == '\n' || c == '\r' || port.received == sizeof(port.line);
     }
     /* The rest of the input waits. */
     if (port.complete)
