@@ -104,8 +104,8 @@ VMM_API int vmm_bzimage_inspect(const struct vmm_image *image,
 /*
  * Copy the protected-mode part to gpa (the 64-bit entry is gpa + 0x200).
  * -EFAULT unless it fits in RAM there, and init_size bytes fit where it will
- * run: gpa rounded up to kernel_alignment, or pref_address when the kernel is
- * not relocatable.
+ * run: at pref_address, or when the kernel is relocatable and gpa rounded up to
+ * kernel_alignment is higher, there.
  */
 VMM_API int vmm_bzimage_load(const struct vmm_image *image,
                              struct vmm_memory *memory, vmm_gpa_t gpa,

@@ -183,20 +183,26 @@ int vmm_bzimage_inspect(const struct vmm_image *image,
     return ret;
 }
 
-/* Where the kernel will run when loaded at gpa (boot.rst, init_size). */
+/*
+ * Where the kernel will run when loaded at gpa: as boot.rst says of init_size,
+ * and a relocatable Linux goes up to its preferred address when it finds itself
+ * below (arch/x86/boot/compressed/head_64.S).
+ */
 static int runtime_start(const struct vmm_image *image,
                          const struct vmm_bzimage_info *info, vmm_gpa_t gpa,
                          vmm_gpa_t *start, struct vmm_error *err)
 {
-    if (!info->relocatable) {
-        *start = info->preferred_gpa;
+    vmm_gpa_t aligned;
+
+    *start = info->preferred_gpa;
+    if (!info->relocatable)
         return 0;
-    }
-    if (!align_up(gpa, info->alignment, start))
+    if (!align_up(gpa, info->alignment, &aligned))
         return vmm_error_set(err, EINVAL,
                              "%s: load address 0x%" PRIx64
                              " aligned to 0x%x wraps around",
                              image->name, gpa, info->alignment);
+    *start = max_u64(aligned, info->preferred_gpa);
     return 0;
 }
 

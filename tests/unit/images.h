@@ -134,7 +134,7 @@ static inline void put_bzimage(uint8_t *b, const uint8_t *payload,
     store_le32(b + 0x238, 2047);       /* cmdline_size */
     store_le32(b + 0x248, 0x300);      /* payload_offset */
     store_le32(b + 0x24c, (uint32_t)payload_bytes);
-    store_le64(b + 0x258, 0x1000000); /* pref_address */
+    store_le64(b + 0x258, 0x400000); /* pref_address */
     store_le32(b + 0x260, BZIMAGE_INIT_SIZE);
 }
 

@@ -51,7 +51,7 @@ static void inspect_reports_the_header_fields(void **state)
     assert_int_equal(t->info.protocol, 0x020f);
     assert_true(t->info.loadable_64);
     assert_true(t->info.relocatable);
-    assert_int_equal(t->info.preferred_gpa, 0x1000000);
+    assert_int_equal(t->info.preferred_gpa, 0x400000);
     assert_int_equal(t->info.alignment, 0x200000);
     assert_int_equal(t->info.init_size, 0x100000);
     assert_int_equal(t->info.initrd_addr_max, 0x7fffffff);
@@ -214,18 +214,30 @@ static void relocatable_kernel_runs_at_its_alignment(void **state)
         "at 0x1000000; RAM is [0x0, 0x1000000)");
 }
 
+static void
+relocatable_kernel_runs_not_below_its_preferred_address(void **state)
+{
+    struct fixture *t = *state;
+
+    store_le64(t->bytes + 0x258, 0xf00001);
+    expect_failure(
+        load(t, 0x200000), &t->err, EFAULT,
+        "bzImage: the kernel (init_size) needs 0x100000 bytes of RAM "
+        "at 0xf00001; RAM is [0x0, 0x1000000)");
+}
+
 static void fixed_kernel_runs_at_its_preferred_address(void **state)
 {
     struct fixture *t = *state;
 
     t->bytes[0x234] = 0;
+    expect_success(load(t, 0xe01000), &t->err);
+    expect_kernel_at(t, 0xe01000);
+    store_le64(t->bytes + 0x258, 0x1000000);
     expect_failure(
-        load(t, 0x200000), &t->err, EFAULT,
+        load(t, 0xe01000), &t->err, EFAULT,
         "bzImage: the kernel (init_size) needs 0x100000 bytes of RAM "
         "at 0x1000000; RAM is [0x0, 0x1000000)");
-    store_le64(t->bytes + 0x258, 0x400000);
-    expect_success(load(t, 0x200000), &t->err);
-    expect_kernel_at(t, 0x200000);
 }
 
 static void kernel_outside_ram_is_refused(void **state)
@@ -264,6 +276,7 @@ int main(void)
         TEST(load_copies_the_kernel_and_only_it),
         TEST(init_size_must_fit_where_the_kernel_will_run),
         TEST(relocatable_kernel_runs_at_its_alignment),
+        TEST(relocatable_kernel_runs_not_below_its_preferred_address),
         TEST(fixed_kernel_runs_at_its_preferred_address),
         TEST(kernel_outside_ram_is_refused),
         TEST(load_address_that_wraps_is_refused),
