@@ -3,6 +3,7 @@
 
 local core = require "vmm.core"
 local sched = require "vmm.sched"
+local terminal = require "vmm.terminal"
 
 local Console = { __name = "vmm.console" }
 Console.__index = Console
@@ -152,6 +153,7 @@ function Console:try_expect(pattern, options)
     if found then return found end
     return nil,
         setmetatable({
+            code = code,
             vm = self.name,
             pattern = pattern,
             why = why == "timeout" and "timed out" or why,
@@ -190,16 +192,19 @@ end
 
 -- ---- where it goes ----------------------------------------------------------------------
 
-local function to_stdio(self, terminal)
+-- The core makes a terminal raw and restores it when the VM closes.
+local function to_stdio(self)
+    local is_tty = terminal.is_tty()
     return self.core:attach {
         in_fd = 0,
         out_fd = 1,
-        escape = terminal and 1 or nil, -- Ctrl-A
+        escape = is_tty and terminal.ESCAPE or nil,
+        terminal = is_tty,
     }
 end
 
-local function connect(self, spec, terminal)
-    if spec == "stdio" then return to_stdio(self, terminal) end
+local function connect(self, spec)
+    if spec == "stdio" then return to_stdio(self) end
     if spec == "capture" then return true end
     if type(spec) == "function" then
         self.sink = spec
@@ -217,8 +222,7 @@ end
 
 -- Makes the console of a VM. options:
 --   to         "stdio", "capture", "pty", { file = path }, { unix = path }, function(bytes)
---   terminal   stdio is a terminal: Ctrl-A is the escape key
---   on_key     function(key): the key after the escape
+--   on_key     function(key): the key after Ctrl-A, when stdio is a terminal
 --   on_text    function(): a kernel message about the guest's end has shown
 -- Returns the console (its field core goes to vmm.serial), or nil, message, code.
 function console.new(vm, options)
@@ -244,7 +248,7 @@ function console.new(vm, options)
         assert(self.core:watch_text(text))
     end
     local ok
-    ok, message, code = connect(self, options.to or "capture", options.terminal)
+    ok, message, code = connect(self, options.to or "capture")
     if not ok then return nil, message, code end
     return self
 end

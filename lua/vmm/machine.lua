@@ -11,6 +11,7 @@ local cpuid = require "vmm.x86.cpuid"
 local layout = require "vmm.x86.layout"
 local mptable = require "vmm.x86.mptable"
 local msrs = require "vmm.x86.msrs"
+local terminal = require "vmm.terminal"
 require "vmm.vm"
 
 local machine = {}
@@ -53,11 +54,12 @@ local function add_vcpus(vm, kvm, options)
     end
 end
 
-local function add_console(vm, to, hooks)
+local function add_console(vm, to)
     vm.console = check(console.new(vm, {
         to = to,
-        terminal = hooks.terminal,
-        on_key = hooks.on_key,
+        on_key = function(key)
+            terminal.on_key(vm, key)
+        end,
         on_text = function()
             vm:on_last_words()
         end,
@@ -103,6 +105,8 @@ local function load_kernel(vm, options, rsdp)
         flow = options.flow,
         unpack = options.unpack,
         slide = options.slide,
+        mode = options.mode,
+        address = options.flow == "flat" and options.himem_start or nil,
         rsdp = rsdp,
     })
     boot.apply(vm.plan, vm.vcpus[1])
@@ -110,11 +114,11 @@ local function load_kernel(vm, options, rsdp)
     if initrd then initrd:close() end
 end
 
-local function build(vm, kvm, options, hooks)
+local function build(vm, kvm, options)
     add_memory(vm, options.memory)
     check(vm:create_irqchip())
     add_vcpus(vm, kvm, options.vcpus)
-    add_console(vm, options.console, hooks)
+    add_console(vm, options.console)
     add_devices(vm)
     local rsdp = add_tables(vm)
     if options.kernel then load_kernel(vm, options.kernel, rsdp) end
@@ -123,15 +127,15 @@ end
 
 -- Builds a VM from a config table (vmm.config says which keys there are); it does not run yet.
 -- A mistake in the table raises.  What the host or a file refuses returns nil, message, code.
--- hooks, for front ends: terminal (stdio is one), on_key(key) after the escape key.
-function machine.new(given, hooks)
-    local options = config.check(given)
+function machine.new(given)
+    local options, mistake = config.check(given)
+    if not options then error("vmm.vm: " .. mistake, 2) end
     local kvm, message, code = core.kvm()
     if not kvm then return nil, message, code end
     local vm
     vm, message, code = kvm:create_vm { name = options.name }
     if not vm then return nil, message, code end
-    local ok, result = pcall(build, vm, kvm, options, hooks or {})
+    local ok, result = pcall(build, vm, kvm, options)
     if ok then return vm end
     vm:close()
     if type(result) ~= "table" then error(result, 0) end

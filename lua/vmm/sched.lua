@@ -14,11 +14,13 @@ Task.__index = Task
 
 local tasks = setmetatable({}, { __mode = "k" }) -- coroutine -> task
 local waits = {} -- array of { task =, poll =, deadline = }, oldest first
+local interruption -- the error that ends all waits, once there is one
 
 local TIMED_OUT = { nil, "timeout", "timeout", n = 3 }
 
 -- Calls poll; a table of results when the wait is over, nil when it is not.
 local function try(wait)
+    if interruption and not wait.to_the_end then error(interruption, 0) end
     local results = table.pack(wait.poll())
     if results[1] ~= nil then
         results[1] = results[1] or nil -- false: over, without success
@@ -177,11 +179,19 @@ end
 -- traceback.
 function sched.run(fn, ...)
     local task = sched.spawn(fn, ...)
-    pump { poll = function()
-        return task.done
-    end }
+    pump {
+        to_the_end = true,
+        poll = function()
+            return task.done
+        end,
+    }
     if task.ok then return true, table.unpack(task.results, 1, task.results.n) end
     return false, task.error, task.traceback
+end
+
+-- The program is asked to end: every wait, now and later, raises err.
+function sched.interrupt(err)
+    interruption = err
 end
 
 -- A time limit as the user meant it on a fast host, for this one: VMM_TIMEOUT_SCALE times it.

@@ -47,7 +47,8 @@ struct console_box {
     struct vmm_console *console; /* NULL: closed, with its VM */
     struct vm_box *vm;
     struct notifier notifier;
-    atomic_bool notify_output; /* output alone is worth an event */
+    atomic_bool notify_output;     /* output alone is worth an event */
+    struct vmm_terminal *terminal; /* raw on its behalf, or NULL */
     struct console_box *next;
 };
 

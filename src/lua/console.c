@@ -6,7 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/terminal.h"
 #include "lua/classes.h"
+#include "lua/terminal.h"
 
 /* Bits that the notifier hands to Lua; keys of the escape go by number. */
 enum console_event {
@@ -84,13 +86,27 @@ int console_new(lua_State *L)
     return 1;
 }
 
+/* A console that has the terminal hands it every key until it is freed. */
+static int use_terminal(lua_State *L, struct console_box *box,
+                        struct vmm_error *err)
+{
+    box->terminal = terminal_of(L);
+    return box->terminal ? vmm_terminal_raw(box->terminal, err) : 0;
+}
+
+static void free_console(struct console_box *box)
+{
+    vmm_console_connect(box->console, NULL);
+    vmm_console_free(box->console);
+    box->console = NULL;
+    if (box->terminal)
+        vmm_terminal_restore(box->terminal);
+}
+
 void console_close_all(struct vm_box *vm)
 {
-    for (struct console_box *box = vm->consoles; box; box = box->next) {
-        vmm_console_connect(box->console, NULL);
-        vmm_console_free(box->console);
-        box->console = NULL;
-    }
+    for (struct console_box *box = vm->consoles; box; box = box->next)
+        free_console(box);
     vm->consoles = NULL;
 }
 
@@ -106,9 +122,7 @@ static int console_gc(lua_State *L)
             link = &(*link)->next;
         if (*link)
             *link = box->next;
-        vmm_console_connect(box->console, NULL);
-        vmm_console_free(box->console);
-        box->console = NULL;
+        free_console(box);
     }
     notifier_close(&box->notifier);
     return 0;
@@ -119,13 +133,14 @@ static int option_fd(lua_State *L, const char *name)
     return (int)option_integer(L, 2, name, -1, 0, INT32_MAX);
 }
 
-/* console:attach{ in_fd =, out_fd =, owns = false, escape = byte } -> true */
+/* console:attach{ in_fd =, out_fd =, owns = false, escape = byte,
+ * terminal = false } -> true; terminal: make it raw */
 static int console_attach(lua_State *L)
 {
     struct console_box *box = check_console(L, 1);
     struct vmm_error err;
 
-    options_check(L, 2, "attach", "in_fd out_fd owns escape");
+    options_check(L, 2, "attach", "in_fd out_fd owns escape terminal");
     struct vmm_console_stream stream = {
         .in_fd = option_fd(L, "in_fd"),
         .out_fd = option_fd(L, "out_fd"),
@@ -137,8 +152,12 @@ static int console_attach(lua_State *L)
         stream.on_input_end = on_input_end;
         stream.context = &box->notifier;
     }
-    return push_result(L, vmm_console_attach(box->console, &stream, &err),
-                       &err);
+    int rc = 0;
+    if (option_boolean(L, 2, "terminal", false))
+        rc = use_terminal(L, box, &err);
+    if (!rc)
+        rc = vmm_console_attach(box->console, &stream, &err);
+    return push_result(L, rc, &err);
 }
 
 /* console:attach_file(path) -> true: output goes to a new file */

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "lua/classes.h"
+#include "lua/terminal.h"
 #include <vmm/lua.h>
 
 /* The path of the running program: what a script starts to run itself. */
@@ -30,6 +31,7 @@ int luaopen_vmm_core(lua_State *L)
     device_open(L);
     console_open(L);
     events_open(L);
+    terminal_open(L);
     lua_getfield(L, LUA_REGISTRYINDEX, "vmm.classes");
     lua_setfield(L, -2, "classes");
     lua_pushliteral(L, VMM_VERSION);

@@ -7,6 +7,8 @@
 
 #include <vmm/lua.h>
 
+#include "lua/terminal.h"
+
 static int traceback(lua_State *L)
 {
     luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
@@ -34,7 +36,7 @@ static int run(lua_State *L)
     return 1;
 }
 
-int vmm_lua_main(int argc, char **argv)
+int program_main(int argc, char **argv, struct vmm_terminal *terminal)
 {
     lua_State *L = luaL_newstate();
     int status = EXIT_FAILURE;
@@ -43,6 +45,7 @@ int vmm_lua_main(int argc, char **argv)
         fprintf(stderr, "%s: no memory for Lua\n", argv[0]);
         return status;
     }
+    terminal_set(L, terminal);
     lua_pushcfunction(L, traceback);
     lua_pushcfunction(L, run);
     lua_pushinteger(L, argc);
@@ -53,4 +56,9 @@ int vmm_lua_main(int argc, char **argv)
         fprintf(stderr, "%s: %s\n", argv[0], lua_tostring(L, -1));
     lua_close(L);
     return status;
+}
+
+int vmm_lua_main(int argc, char **argv)
+{
+    return program_main(argc, argv, NULL);
 }

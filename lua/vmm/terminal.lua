@@ -1,0 +1,92 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- The user at the terminal: signals that ask to end, keys after Ctrl-A, lines typed.
+
+local core = require "vmm.core"
+local sched = require "vmm.sched"
+
+local terminal = {}
+
+terminal.ESCAPE = 1 -- Ctrl-A
+
+-- Is standard input a terminal that this program may use?
+terminal.is_tty = core.terminal.is_tty
+-- Hand every key to the guest / give the terminal back as it was found.
+terminal.raw = core.terminal.raw
+terminal.restore = core.terminal.restore
+
+-- ---- signals ----------------------------------------------------------------------------
+
+local Interruption = { __name = "vmm.interruption" }
+
+function Interruption:__tostring()
+    return "interrupted by signal " .. self.signal
+end
+
+-- The exit code of the signal that asked the program to end; nil when none has.
+function terminal.interrupted()
+    local signal = core.terminal.take_signal()
+    return signal and 128 + signal
+end
+
+local function on_signal()
+    local signal = core.terminal.take_signal()
+    if signal then
+        sched.interrupt(setmetatable({ code = "interrupted", signal = signal }, Interruption))
+    end
+end
+
+-- Runs fn(...) as the main task, as sched.run does. A signal that asks to end (SIGINT, SIGTERM,
+-- SIGHUP, SIGQUIT) raises an error with code "interrupted" in every wait.
+function terminal.run(fn, ...)
+    local fd = core.terminal.signal_fd()
+    local watch <close> = fd and core.watch(fd, "r", on_signal) -- luacheck: ignore watch
+    return sched.run(fn, ...)
+end
+
+-- ---- keys -------------------------------------------------------------------------------
+
+local KEYS = {}
+
+function KEYS.x(vm)
+    vm:stop("closed", "quit by Ctrl-A x")
+end
+
+-- What the key after Ctrl-A does: x quits; others do nothing.
+function terminal.on_key(vm, key)
+    local action = KEYS[string.char(key):lower()]
+    if action then action(vm) end
+end
+
+-- ---- lines ------------------------------------------------------------------------------
+
+local typed = "" -- read, but not a whole line yet
+
+-- Waits for input without holding up tasks; a file, which has no events, is always ready.
+local function await_input()
+    local ready = false
+    local watch <close> = core.watch(0, "r", function()
+        ready = true
+    end)
+    return not watch or sched.wait(function()
+        return ready or nil
+    end)
+end
+
+-- A line from standard input without its end; nil at the end of input.
+function terminal.read_line()
+    while not typed:find("\n", 1, true) do
+        await_input()
+        local bytes = core.terminal.read()
+        if not bytes or bytes == "" then
+            local rest = typed
+            typed = ""
+            return rest ~= "" and rest or nil
+        end
+        typed = typed .. bytes
+    end
+    local line, rest = typed:match "^([^\n]*)\n(.*)$"
+    typed = rest
+    return line
+end
+
+return terminal

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* The terminal in Lua: is it one, raw or restored, which signal came, input. */
+#include <errno.h>
+#include <lauxlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/terminal.h"
+#include "lua/box.h"
+#include "lua/script.h"
+#include "lua/terminal.h"
+
+#define READ_BYTES 4096
+
+/* The registry key: only its address matters. */
+static const char terminal_key = 't';
+
+void terminal_set(lua_State *L, struct vmm_terminal *terminal)
+{
+    lua_pushlightuserdata(L, terminal);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &terminal_key);
+}
+
+struct vmm_terminal *terminal_of(lua_State *L)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &terminal_key);
+    struct vmm_terminal *terminal = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return terminal;
+}
+
+/* terminal.is_tty() -> is standard input a terminal that is ours to use? */
+static int terminal_is_tty(lua_State *L)
+{
+    struct vmm_terminal *terminal = terminal_of(L);
+
+    lua_pushboolean(L, terminal && vmm_terminal_is_tty(terminal));
+    return 1;
+}
+
+/* terminal.raw() -> true: keys go to the guest one by one */
+static int terminal_raw(lua_State *L)
+{
+    struct vmm_terminal *terminal = terminal_of(L);
+    struct vmm_error err = {0};
+
+    return push_result(L, terminal ? vmm_terminal_raw(terminal, &err) : 0,
+                       &err);
+}
+
+/* terminal.restore(): as it was found */
+static int terminal_restore(lua_State *L)
+{
+    struct vmm_terminal *terminal = terminal_of(L);
+
+    if (terminal)
+        vmm_terminal_restore(terminal);
+    return 0;
+}
+
+/* terminal.signal_fd() -> fd, readable when a signal asks to end; or nil */
+static int terminal_signal_fd(lua_State *L)
+{
+    struct vmm_terminal *terminal = terminal_of(L);
+
+    if (!terminal)
+        return 0;
+    lua_pushinteger(L, vmm_terminal_signal_fd(terminal));
+    return 1;
+}
+
+/* terminal.take_signal() -> number of the signal that asks to end, or nil;
+ * who takes it must end */
+static int terminal_take_signal(lua_State *L)
+{
+    struct vmm_terminal *terminal = terminal_of(L);
+    int number = terminal ? vmm_terminal_take_signal(terminal) : 0;
+
+    if (!number)
+        return 0;
+    lua_pushinteger(L, number);
+    return 1;
+}
+
+/* terminal.read() -> bytes from standard input, at least one, "" at its end;
+ * other threads may run Lua meanwhile */
+static int terminal_read(lua_State *L)
+{
+    struct script *script = script_of(L);
+    char bytes[READ_BYTES];
+
+    bool was_handler = script_release(script);
+    ssize_t count = read(STDIN_FILENO, bytes, sizeof(bytes));
+    int code = errno;
+    script_acquire(script, was_handler);
+    if (count < 0)
+        return push_errno(L, code, "standard input: %s", strerror(code));
+    lua_pushlstring(L, bytes, (size_t)count);
+    return 1;
+}
+
+void terminal_open(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"is_tty", terminal_is_tty},
+        {"raw", terminal_raw},
+        {"restore", terminal_restore},
+        {"signal_fd", terminal_signal_fd},
+        {"take_signal", terminal_take_signal},
+        {"read", terminal_read},
+        {NULL, NULL},
+    };
+
+    luaL_newlib(L, functions);
+    lua_setfield(L, -2, "terminal");
+}
