@@ -121,6 +121,9 @@ VMM_API int vmm_bzimage_load(const struct vmm_image *image,
 VMM_API int vmm_bzimage_unpack(const struct vmm_image *image,
                                struct vmm_image *vmlinux,
                                struct vmm_error *err);
+/* The names of the formats this build unpacks, by index from 0; NULL past the
+ * last. */
+VMM_API const char *vmm_bzimage_unpack_format(size_t index);
 /*
  * Apply the relocations that trail an unpacked vmlinux to the kernel that
  * vmm_elf_load put at its addresses + slide, so that it also runs at its

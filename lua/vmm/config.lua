@@ -9,7 +9,8 @@
 --   memory   { size_mib =, shared =, huge_pages = }
 --   vcpus    { num = }
 --   kernel   nil, or { path =, cmdline =, initrd =, himem_start =, flow =,
---            unpack =, slide = }; initrd, flow and unpack may be nil
+--            mode =, unpack =, slide = }; initrd, flow, mode and unpack may be
+--            nil
 --   console  "stdio", "capture", "pty", { file = path }, { unix = path } or a
 --            function(bytes); when not given: "capture"
 -- Checking what it returned gives the same again.
@@ -56,9 +57,16 @@ local function find_param(option, key, seen, where)
     return param
 end
 
---- Add the defaults; complain about what is required and missing.
+--- Add the defaults; complain about what is missing and what does not go
+--- together.
 local function complete(option, values, where)
     for _, param in ipairs(option.params) do
+        local needs = param.only_with
+        if needs and values[param.name] ~= nil
+            and values[needs[1]] ~= needs[2] then
+            return nil, string.format("%s: only with %s=%s",
+                where(option, param.name), needs[1], needs[2])
+        end
         if values[param.name] == nil then
             if param.required then
                 return nil, string.format("%s: %s=%s is missing",

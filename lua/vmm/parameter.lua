@@ -7,7 +7,8 @@
 --   default       the value when none is given; default_text says it in words
 --   required      there is no default
 --   min, max      range of a number; multiple_of; hex: show it in hex
---   choices       the valid strings of a choice
+--   choices       the valid strings of a choice, or the valid integers
+--   only_with     { name, value } of another parameter that this one needs
 --   max_bytes, pattern, pattern_help   limits of a string
 
 local text = require "vmm.text"
@@ -26,7 +27,7 @@ end
 function parameter.allowed(param)
     if param.type == "boolean" then
         return "true, false"
-    elseif param.type == "choice" then
+    elseif param.choices then
         return table.concat(param.choices, ", ")
     elseif param.type == "string" or param.type == "path" then
         return param.pattern_help or "text"
@@ -95,6 +96,15 @@ local function check_number(param, value, given)
     return value
 end
 
+local function contains(list, value)
+    for _, item in ipairs(list) do
+        if item == value then
+            return true
+        end
+    end
+    return false
+end
+
 local check = {}
 
 function check.integer(param, value, given)
@@ -103,7 +113,13 @@ function check.integer(param, value, given)
             and not math.tointeger(value)) then
         return refuse(param, given, "is not a whole number")
     end
-    return check_number(param, math.tointeger(value) or value, given)
+    value = math.tointeger(value) or value
+    if not param.choices then
+        return check_number(param, value, given)
+    elseif not contains(param.choices, value) then
+        return refuse(param, given, "is not among them")
+    end
+    return value
 end
 
 function check.number(param, value, given)
@@ -121,10 +137,8 @@ function check.boolean(param, value, given)
 end
 
 function check.choice(param, value, given)
-    for _, choice in ipairs(param.choices) do
-        if value == choice then
-            return value
-        end
+    if contains(param.choices, value) then
+        return value
     end
     return nil, string.format("%s is not known%s allowed: %s",
         text.show(given), text.suggest(value, param.choices),

@@ -238,3 +238,12 @@ const struct boot_format *boot_format_of(const uint8_t *bytes,
     }
     return NULL;
 }
+
+const char *vmm_bzimage_unpack_format(size_t index)
+{
+    for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++) {
+        if (formats[i].unpack && index-- == 0)
+            return formats[i].name;
+    }
+    return NULL;
+}

@@ -261,6 +261,19 @@ static int load_initrd(lua_State *L)
     return 2;
 }
 
+/* load.formats() -> array of the payload formats that load.unpack unpacks */
+static int load_formats(lua_State *L)
+{
+    const char *name;
+
+    lua_newtable(L);
+    for (size_t i = 0; (name = vmm_bzimage_unpack_format(i)); i++) {
+        lua_pushstring(L, name);
+        lua_seti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
 void image_open(lua_State *L)
 {
     static const luaL_Reg methods[] = {
@@ -282,6 +295,7 @@ void image_open(lua_State *L)
         {"bzimage_inspect", load_bzimage_inspect},
         {"bzimage", load_bzimage},
         {"unpack", load_unpack},
+        {"formats", load_formats},
         {"relocate", load_relocate},
         {"raw", load_raw},
         {"initrd", load_initrd},

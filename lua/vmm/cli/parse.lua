@@ -217,10 +217,26 @@ local function choose_action(command)
     end
     if command.module then
         return "command"
-    elseif command.script or given.e or given.i then
+    elseif command.script then
         return "script"
+    elseif command.config.kernel then
+        return "boot"
     end
-    return command.config.kernel and "boot"
+    return (given.e or given.i) and "script"
+end
+
+--- A machine that is booted has the terminal, unless a prompt wants it.
+-- @return true, or nil and a message
+local function choose_console(command)
+    local given, values = command.given, command.config
+    if command.action ~= "boot" then
+        return true
+    elseif given.i and values.console == "stdio" then
+        return nil, "-i and --console stdio both want the terminal;"
+            .. " Ctrl-A c opens a prompt there"
+    end
+    values.console = values.console or (given.i and "capture" or "stdio")
+    return true
 end
 
 --- Parse the words of a command line.
@@ -241,8 +257,10 @@ local function parse(argv)
         return nil, "nothing to run: give --kernel path=FILE or a script"
             .. " (--help shows how)"
     end
-    if command.action == "boot" then
-        command.config.console = command.config.console or "stdio"
+    local ok
+    ok, message = choose_console(command)
+    if not ok then
+        return nil, message
     end
     config.complete(command.config)
     return command

@@ -5,7 +5,8 @@ local config = require "vmm.config"
 
 local OPTIONS = "valid: kernel, memory, vcpus, console, name"
 local KERNEL_KEYS =
-    "valid: path, cmdline, initrd, himem_start, flow, unpack, slide"
+    "valid: path, cmdline, initrd, himem_start, flow, mode, unpack,"
+    .. " slide"
 local MEMORY_KEYS = "valid: size_mib, shared, huge_pages"
 local FORMS = "allowed: stdio, capture, pty, file=FILE, unix=PATH"
 
@@ -94,6 +95,10 @@ local MISTAKES = {
         .. ' did you mean "linux64"? allowed: linux64, pvh, flat' },
     { kernel { flow = 64 }, "kernel.flow: 64 is not known;"
         .. " allowed: linux64, pvh, flat" },
+    { kernel { flow = "flat", mode = 8 },
+        "kernel.mode: 8 is not among them; allowed: 16, 32, 64" },
+    { kernel { flow = "pvh", mode = 32 },
+        "kernel.mode: only with flow=flat" },
     { kernel { unpack = "yes" }, 'kernel.unpack: "yes" is not a boolean;'
         .. " allowed: true, false" },
     { kernel { slide = 4096 },

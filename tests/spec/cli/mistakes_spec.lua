@@ -4,7 +4,8 @@
 local cli = require "vmm.cli"
 
 local KERNEL_KEYS =
-    "valid: path, cmdline, initrd, himem_start, flow, unpack, slide"
+    "valid: path, cmdline, initrd, himem_start, flow, mode, unpack,"
+    .. " slide"
 local MEMORY_KEYS = "valid: size_mib, shared, huge_pages"
 local FORMS = "allowed: stdio, capture, pty, file=FILE, unix=PATH"
 
@@ -142,6 +143,13 @@ local MISTAKES = {
     { { "--kernel", "path=k,slide=0x40200000" },
         '--kernel slide: "0x40200000" is out of range;'
             .. " allowed: 0x0 to 0x40000000 in steps of 0x200000" },
+    { { "--kernel", "path=k,flow=flat,mode=8" },
+        '--kernel mode: "8" is not among them; allowed: 16, 32, 64' },
+    { { "--kernel", "path=k,flow=flat,mode=real" },
+        '--kernel mode: "real" is not a whole number;'
+            .. " allowed: 16, 32, 64" },
+    { { "--kernel", "path=k,mode=16" },
+        "--kernel mode: only with flow=flat" },
     { { "--timeout", "soon" },
         '--timeout: "soon" is not a number; allowed: 0.001 to 1000000000' },
     { { "--timeout", "0" },

@@ -1,0 +1,96 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- Boot the machine that the options describe, and tell how it ended.
+
+local code = require "vmm.cli.code"
+
+local boot = {}
+
+local TIMEOUT = 124
+
+-- Exit codes by the reason of the end.
+local EXIT_CODES = {
+    reboot = 0, poweroff = 0, halt = 0, closed = 0,
+    panic = 3, triple_fault = 1, error = 1,
+}
+
+-- What the reason means, where it is not what was wanted.
+local WORDS = {
+    panic = "the guest's kernel panicked",
+    triple_fault = "the guest's CPU gave up (triple fault)",
+    error = "the machine failed",
+}
+
+--- The exit code for an end, and the line that explains a bad one.
+function boot.outcome(name, stop)
+    local words = WORDS[stop.reason]
+    if not words then
+        return EXIT_CODES[stop.reason] or 1
+    end
+    if stop.text ~= "" and stop.text ~= nil then
+        words = words .. ": " .. stop.text:gsub("%c", " ")
+    end
+    return EXIT_CODES[stop.reason], name .. ": " .. words
+end
+
+local function wait(vm, command)
+    local timeout = command.given.timeout
+    local stop, message, reason = vm:wait { timeout = timeout }
+    if stop then
+        return boot.outcome(command.config.name, stop)
+    elseif reason == "timeout" then
+        vm:stop("closed", "timed out")
+        return TIMEOUT, ("%s: still running after %g s (--timeout)"):format(
+            command.config.name, timeout)
+    elseif reason == "interrupted" then
+        return 0 -- the code of -e or -i has closed it
+    end
+    return 1, message
+end
+
+--- Run what -e and -i ask for, beside or before the machine.
+local function accompany(vm, command, on)
+    local given = command.given
+    if not given.e and not given.i then
+        return vm:start()
+    end
+    code.set_globals(on, vm)
+    for _, source in ipairs(given.e or {}) do
+        code.chunk(source, "=(command line)")()
+    end
+    local ok, message, reason = true, nil, nil
+    if not vm.closed then
+        ok, message, reason = vm:start()
+    end
+    if not ok and reason ~= "EBUSY" then
+        return nil, message
+    end
+    if given.i then
+        require("vmm.cli.prompt").run(on)
+    end
+    return true
+end
+
+local function run(command, on)
+    local made, message = on.vmm().vm(command.config)
+    if not made then
+        return 1, message
+    end
+    local vm <close> = made
+    if command.config.console == "pty" then
+        on.note(("%s: console on %s"):format(command.config.name,
+            vm.console.path))
+    end
+    local ok
+    ok, message = accompany(vm, command, on)
+    if not ok then
+        return 1, message
+    end
+    return wait(vm, command)
+end
+
+--- Boot.  @return exit code, and a message when something is to be said
+function boot.run(command, on)
+    return code.protect(on, run, command, on)
+end
+
+return boot

@@ -1,0 +1,52 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- What the command line needs of the world, in one table that tests replace.
+
+local host = {}
+
+--- The real one:
+--   version            of the program
+--   formats()          list of the kernel payloads that are unpacked
+--   write(text)        to standard output
+--   complain(message)  one message to standard error
+--   note(message)      the same for what is no complaint
+--   ask(prompt)        show a prompt, if somebody sees it
+--   read_line()        a line from standard input, nil at its end
+--   vmm()              the module vmm
+--   run(fn, ...)       call fn as the main task: true and its results, or
+--                      false, the error, a traceback
+--   interrupted()      exit code of the signal that asked to end, or nil
+function host.new()
+    local core = require "vmm.core"
+    local terminal = require "vmm.terminal"
+    local on = {
+        version = core.version,
+        formats = core.load.formats,
+        read_line = terminal.read_line,
+        run = terminal.run,
+        interrupted = terminal.interrupted,
+    }
+
+    function on.write(text)
+        io.stdout:write(text)
+    end
+
+    function on.complain(message)
+        io.stderr:write("vmm-reference: ", message, "\n")
+    end
+    on.note = on.complain
+
+    function on.ask(prompt)
+        if terminal.is_tty() then
+            io.stdout:write(prompt)
+            io.stdout:flush()
+        end
+    end
+
+    function on.vmm()
+        return require "vmm"
+    end
+
+    return on
+end
+
+return host
