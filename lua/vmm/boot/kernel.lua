@@ -14,6 +14,8 @@ local SLIDE_ALIGNMENT = 2 * layout.MIB
 -- The initrd's limit for images that do not say: what every 64-bit Linux takes.
 local INITRD_ADDR_MAX = 0x7fffffff
 local PAGE = 4096
+-- One error number on Linux, two names.
+local NOT_SUPPORTED = { ENOTSUP = true, EOPNOTSUPP = true }
 
 local function align_up(value, alignment)
     return (value + alignment - 1) // alignment * alignment
@@ -98,7 +100,7 @@ end
 local function unpack(options, image)
     local vmlinux, message, code = options.load.unpack(image)
     if vmlinux then return vmlinux end
-    if options.unpack == nil and code == "ENOTSUP" then return nil end
+    if options.unpack == nil and NOT_SUPPORTED[code] then return nil end
     failure.raise(code, "%s", message)
 end
 

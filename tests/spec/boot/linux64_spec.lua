@@ -122,7 +122,7 @@ describe("linux64 with a bzImage", function()
     it("leaves it to the guest when its format is not known here", function()
         local options, plan = load {
             image = fake_load.bzimage_image(),
-            load = fake_load.new { unpack_error = { "lzo: no library", "ENOTSUP" } },
+            load = fake_load.new { unpack_error = { "lzo: no library", "EOPNOTSUPP" } },
         }
         assert.equal("bzimage", plan.kernel.how)
         assert.equal(0x100200, plan.entry)
