@@ -129,6 +129,19 @@ static size_t cpuid_bytes(uint32_t entries)
            entries * sizeof(struct kvm_cpuid_entry2);
 }
 
+/* Kernels before 6.4 leave nent at the room given: what is zero behind the
+ * vCPU's entries is not theirs. */
+static uint32_t count_entries(const struct kvm_cpuid2 *cpuid)
+{
+    static const struct kvm_cpuid_entry2 none;
+    uint32_t count = cpuid->nent;
+
+    while (count &&
+           memcmp(&cpuid->entries[count - 1], &none, sizeof(none)) == 0)
+        count--;
+    return count;
+}
+
 static int get_cpuid(struct vmm_vcpu *vcpu, const struct vcpu_state *state,
                      void *buffer, size_t *size, struct vmm_error *err)
 {
@@ -141,6 +154,7 @@ static int get_cpuid(struct vmm_vcpu *vcpu, const struct vcpu_state *state,
     if (ioctl(vcpu->fd, KVM_GET_CPUID2, cpuid) < 0) {
         r = ioctl_failed(vcpu, "get", state->name, err);
     } else {
+        cpuid->nent = count_entries(cpuid);
         r = vmm_state_room(state->name, size, cpuid_bytes(cpuid->nent), err);
         if (r == 0)
             memcpy(buffer, cpuid, *size);

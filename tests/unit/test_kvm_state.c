@@ -41,6 +41,23 @@ static void each_state_can_be_set_to_what_was_got(void **state)
     tiny_free(&g);
 }
 
+static void cpuid_read_back_has_the_entries_that_were_set(void **state)
+{
+    struct tiny_guest g = halting_guest(state);
+    const struct kvm_cpuid2 *set;
+    static uint8_t buffer[32768];
+    size_t size = sizeof(buffer);
+    uint32_t count;
+
+    assert_ok(vmm_kvm_supported_cpuid(*state, &set, &err));
+    assert_ok(vmm_vcpu_set_cpuid(g.vcpu, set, &err));
+    assert_ok(vmm_vcpu_get_state(g.vcpu, "cpuid", buffer, &size, &err));
+    memcpy(&count, buffer, sizeof(count));
+    assert_int_equal(count, set->nent);
+    assert_int_equal(size, sizeof(*set) + count * sizeof(set->entries[0]));
+    tiny_free(&g);
+}
+
 /* Two vCPUs: what one is told reaches it, not the other. */
 static void state_moves_from_one_vcpu_to_another(void **state)
 {
@@ -310,6 +327,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_state_can_be_set_to_what_was_got),
+        cmocka_unit_test(cpuid_read_back_has_the_entries_that_were_set),
         cmocka_unit_test(state_moves_from_one_vcpu_to_another),
         cmocka_unit_test(registers_keep_what_they_are_set_to),
         cmocka_unit_test(bad_names_and_sizes_of_state_are_refused),
