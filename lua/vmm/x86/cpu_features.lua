@@ -33,16 +33,37 @@ local REGISTERS = {
         kvm_pv_ipi kvm_poll_control kvm_pv_sched_yield kvm_asyncpf_int kvm_msi_ext_dest_id]] },
 }
 
+-- What a feature is no use without: the one on the left, those on the right. Rows build on
+-- rows above them.
+local NEEDED_BY = {
+    { "xsave", "osxsave avx pku xsaveopt xsavec xgetbv1 xsaves amx_tile" },
+    { "avx", "avx2 fma f16c vaes vpclmulqdq xop fma4" },
+    { "avx2", "avx512f avx_vnni" },
+    { "avx512f", [[avx512dq avx512ifma avx512pf avx512er avx512cd avx512bw avx512vl avx512vbmi
+        avx512_vbmi2 avx512_vnni avx512_bitalg avx512_vpopcntdq avx512_4vnniw avx512_4fmaps
+        avx512_vp2intersect avx512_bf16 avx512_fp16]] },
+    { "pku", "ospke" },
+    { "amx_tile", "amx_bf16 amx_int8" },
+}
+
 -- name -> {leaf=, index=, register=, bit=}
-local features = {}
+local bits = {}
 for _, row in ipairs(REGISTERS) do
     local bit = 0
     for name in row[4]:gmatch "%S+" do
         if name ~= "." then
-            features[name] = { leaf = row[1], index = row[2], register = row[3], bit = bit }
+            bits[name] = { leaf = row[1], index = row[2], register = row[3], bit = bit }
         end
         bit = bit + 1
     end
 end
 
-return features
+-- An array of {name, needed}, in an order that lets one pass see to all.
+local needs = {}
+for _, row in ipairs(NEEDED_BY) do
+    for name in row[2]:gmatch "%S+" do
+        needs[#needs + 1] = { name, row[1] }
+    end
+end
+
+return { bits = bits, needs = needs }

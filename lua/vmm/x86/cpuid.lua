@@ -63,13 +63,13 @@ function Table:remove(leaf)
 end
 
 function Table:has(name)
-    local feature = features[name]
+    local feature = features.bits[name]
     local entry = self:find(feature.leaf, feature.index)
     return entry ~= nil and entry[feature.register] >> feature.bit & 1 == 1
 end
 
 function Table:set(name, on)
-    local feature = features[name]
+    local feature = features.bits[name]
     local entry = self:find(feature.leaf, feature.index)
     if not entry and not on then return end
     entry = entry or self:at(feature.leaf, feature.index)
@@ -229,7 +229,7 @@ local function apply_features(tbl, list, supported)
         if not sign then
             return nil, ("CPU feature %q: must begin with + or -"):format(item), "EINVAL"
         end
-        if not features[name] then
+        if not features.bits[name] then
             return nil, ("CPU feature %q: no feature is named %s"):format(item, name), "EINVAL"
         end
         if sign == "+" and not supported:has(name) then
@@ -239,6 +239,14 @@ local function apply_features(tbl, list, supported)
         tbl:set(name, sign == "+")
     end
     return true
+end
+
+-- Hides what can't be used without a feature that is hidden, or that KVM lacks.
+local function drop_dependents(tbl)
+    for _, pair in ipairs(features.needs) do
+        if not tbl:has(pair[2]) then tbl:set(pair[1], false) end
+    end
+    if not tbl:has "xsave" then clear(tbl, 0xd) end
 end
 
 -- overrides: leaf -> registers, or leaf -> {[subleaf] = registers}
@@ -276,6 +284,7 @@ function cpuid.build(options)
     if options.tsc_khz then set_frequencies(tbl, options.tsc_khz, vendor) end
     local ok, message, code = apply_features(tbl, options.features, supported)
     if not ok then return nil, message, code end
+    drop_dependents(tbl)
     apply_overrides(tbl, options.overrides)
     return tbl.entries
 end

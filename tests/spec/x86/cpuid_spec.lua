@@ -25,14 +25,16 @@ local function supported(vendor)
             edx = edx or 0,
         }
     end
-    -- host APIC id 7, 16 ids a package, CLFLUSH 8; monitor, vmx, osxsave, avx on
-    add(1, nil, 0x000906ea, 0x07100800, 0x18000028, 0x0f8bfbff)
+    -- host APIC id 7, 16 ids a package, CLFLUSH 8; monitor, vmx, fma, xsave, osxsave, avx on
+    add(1, nil, 0x000906ea, 0x07100800, 0x1c001028, 0x0f8bfbff)
     add(4, 0, 0xfc004121, 0x01c0003f, 0x3f, 0)
     add(4, 1, 0xfc004143, 0x00c0003f, 0x3ff, 0)
     add(4, 2, 0xfc1fc163, 0x02c0003f, 0x1fff, 4)
     add(4, 3)
     add(6, nil, 0)
     add(7, 0, 0, 0x00010020, 0, 0) -- avx2, avx512f
+    add(0xd, 0, 0x207, 0x240, 0xa88)
+    add(0xd, 1, 0xf)
     add(0xa, nil, 0x07300404, 0, 0, 0x603)
     add(0xb, 0, 1, 2, 0x100, 7)
     add(0xb, 1, 4, 16, 0x201, 7)
@@ -210,9 +212,18 @@ describe("features", function()
     end)
 
     it("can be taken away by name", function()
-        local leaf = build { features = { "-avx512f", "-avx" } }
+        local leaf = build { features = { "-avx512f" } }
         assert.equal(0x20, leaf(7).ebx)
-        assert.equal(0, bit(leaf(1).ecx, 28))
+        assert.equal(1, bit(leaf(1).ecx, 28))
+    end)
+
+    it("go with what they need", function()
+        local leaf = build { features = { "-avx" } }
+        assert.same({ 0, 0, 0 }, { leaf(7).ebx, bit(leaf(1).ecx, 12), bit(leaf(1).ecx, 28) })
+        assert.same({ 0x207, 0xf }, { leaf(0xd, 0).eax, leaf(0xd, 1).eax })
+        leaf = build { features = { "-xsave" } }
+        assert.same({ 0, 0 }, { leaf(7).ebx, bit(leaf(1).ecx, 28) })
+        assert.same({ 0, 0 }, { leaf(0xd, 0).eax, leaf(0xd, 1).eax })
     end)
 
     it("can be shown again by name when KVM supports them", function()
