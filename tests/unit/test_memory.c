@@ -185,6 +185,17 @@ static void the_smallest_memory_is_one_page(void **state)
     vmm_memory_unref(memory);
 }
 
+static void the_highest_page_may_be_ram(void **state)
+{
+    static const struct vmm_memory_range range = {0xffffffffff000, 0x1000};
+    struct vmm_memory *memory = new_memory(&range, 1);
+
+    (void)state;
+    assert_int_equal(vmm_memory_store_u8(memory, 0xfffffffffffff, 1), 0);
+    assert_int_equal(vmm_memory_store_u8(memory, 0x10000000000000, 1), -EFAULT);
+    vmm_memory_unref(memory);
+}
+
 static void the_last_reference_unmaps(void **state)
 {
     struct vmm_memory *memory = new_memory(layout, LEN(layout));
@@ -671,6 +682,7 @@ int main(void)
         cmocka_unit_test(more_than_the_host_can_map_is_refused_with_the_size),
         cmocka_unit_test(more_than_the_host_has_is_reserved_but_not_taken),
         cmocka_unit_test(the_smallest_memory_is_one_page),
+        cmocka_unit_test(the_highest_page_may_be_ram),
         cmocka_unit_test(the_last_reference_unmaps),
         memory_test(guard_pages_surround_each_region),
         cmocka_unit_test(shared_memory_is_a_sealed_memfd_that_others_can_map),
