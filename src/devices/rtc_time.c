@@ -117,10 +117,10 @@ void vmm_rtc_time_write(struct rtc *rtc, uint8_t byte)
         tm.tm_mon = value - 1;
         break;
     case YEAR:
-        tm.tm_year = year - year % 100 + value % 100 - 1900;
+        tm.tm_year = year - year % 100 + value - 1900;
         break;
     default:
-        tm.tm_year = value % 100 * 100 + year % 100 - 1900;
+        tm.tm_year = value * 100 + year % 100 - 1900;
         break;
     }
     if (rtc->cmos[REGISTER_B] & B_SET)

@@ -99,13 +99,12 @@ void vmm_serial_receive(struct serial *s, uint8_t byte, uint8_t errors)
         s->line_errors |= LSR_OE;
         if (!vmm_serial_has_fifos(s))
             s->receiver[0].byte = byte; /* "destroying the previous" one */
-        interrupt_anew(s, IER_ELSI);
         return;
     }
     s->receiver[s->received++] = (struct character){byte, errors};
     reveal_errors(s);
     time_out(s);
-    interrupt_anew(s, IER_ERBFI | IER_ELSI);
+    interrupt_anew(s, IER_ERBFI);
 }
 
 uint8_t vmm_serial_take(struct serial *s)

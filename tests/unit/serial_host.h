@@ -19,7 +19,8 @@ struct serial_host {
     size_t input_left;
     unsigned pulls;
     bool irq;
-    unsigned edges; /* how often irq has gone up */
+    unsigned edges;     /* how often irq has gone up */
+    unsigned irq_calls; /* how often it was told of */
 };
 
 /* ---- the host ---- */
@@ -53,6 +54,7 @@ static size_t host_pull(void *context, uint8_t *bytes, size_t max)
 static void host_irq(void *context, bool level)
 {
     struct serial_host *host = context;
+    host->irq_calls++;
     host->edges += level && !host->irq;
     host->irq = level;
 }
@@ -102,6 +104,24 @@ static void out_string(struct serial_host *host, const char *text)
 {
     for (; *text; text++)
         out(host, THR, (uint8_t)*text);
+}
+
+/* ---- what should have passed ---- */
+
+static inline void assert_output(const struct serial_host *host,
+                                 const char *text)
+{
+    assert_int_equal(host->sent, strlen(text));
+    assert_memory_equal(host->output, text, host->sent);
+}
+
+/* Reads while there is data, as long as `text` says. */
+static inline void assert_input(struct serial_host *host, const char *text)
+{
+    char got[64] = "";
+    for (size_t i = 0; i < sizeof(got) - 1 && in(host, LSR) & DR; i++)
+        got[i] = (char)in(host, RBR);
+    assert_string_equal(got, text);
 }
 
 /* ---- each test has a port of its own ---- */

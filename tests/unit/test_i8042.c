@@ -109,6 +109,8 @@ static void the_command_byte_is_kept(void **state)
     assert_int_equal(ask(f, 0x20), 0x47);
     tell(f, 0x60, 0x00);
     assert_int_equal(in(f, 0x64), UNLOCKED); /* SYSTEM mirrors bit 2 */
+    ask(f, 0xaa);                            /* a passed self test sets it */
+    assert_int_equal(in(f, 0x64) & SYSTEM, SYSTEM);
 }
 
 static void the_rest_of_the_memory_is_kept(void **state)
