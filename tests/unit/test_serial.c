@@ -167,8 +167,11 @@ static void clearing_the_transmit_fifo_drops_what_is_in_it(void **state)
     struct serial_host *host = *state;
     out(host, FCR, FIFOS);
     host->room = 0;
+    start(host, 0, TX);
     out_string(host, "abc");
+    assert_false(host->irq);
     out(host, FCR, FIFOS | CLEAR_TX);
+    assert_true(host->irq); /* THRE has come */
     assert_int_equal(in(host, LSR), IDLE);
     host->room = 99;
     vmm_serial_output_ready(host->uart);
