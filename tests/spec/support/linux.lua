@@ -1,0 +1,78 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- Boots Debian's kernels with a busybox initramfs for specs, and runs commands in them.
+
+local guests = require "vmm.guests"
+local vmm = require "vmm"
+
+local linux = {}
+
+linux.BOOT_SECONDS = 180
+
+-- What Debian ships: the cloud kernel (payload lz4) and the one for PCs (payload xz).
+linux.FLAVORS = { "cloud-amd64", "amd64" }
+
+function linux.bzimage(flavor)
+    return assert(guests.kernel(flavor or "cloud-amd64")).path
+end
+
+-- The ELF file inside a bzImage, written to a file that the caller removes.
+function linux.extract(flavor)
+    local image <close> = assert(vmm.load.open(linux.bzimage(flavor)))
+    local vmlinux <close> = assert(vmm.load.unpack(image))
+    local path = os.tmpname()
+    local file = assert(io.open(path, "wb"))
+    assert(file:write(vmlinux:read(0, vmlinux.size)))
+    assert(file:close())
+    return path
+end
+
+function linux.initramfs(options)
+    return assert(guests.initramfs(options))
+end
+
+-- A VM that boots Linux, started. options: what vmm.vm takes; kernel.path and kernel.initrd have
+-- defaults, and `quiet` joins the default command line.
+function linux.start(options)
+    options = options or {}
+    local kernel = {
+        path = linux.bzimage(),
+        initrd = linux.initramfs(),
+        cmdline = "console=ttyS0 i8042.nokbd reboot=k panic=1 pci=off quiet",
+    }
+    for key, value in pairs(options.kernel or {}) do
+        kernel[key] = value ~= "default" and value or nil
+    end
+    local vm = assert(vmm.vm {
+        console = "capture",
+        memory = options.memory or { size_mib = 512 },
+        vcpus = options.vcpus,
+        kernel = kernel,
+    })
+    assert(vm:start())
+    return vm
+end
+
+-- The same, at its prompt.
+function linux.boot(options)
+    local vm = linux.start(options)
+    vm.console:expect("guest# ", { timeout = linux.BOOT_SECONDS })
+    return vm
+end
+
+-- Runs a shell command in the guest; its output, without the final line end.
+function linux.run(vm, command)
+    vm.console:send_line("echo BEGIN; " .. command .. "; echo END")
+    local found = vm.console:expect("\nBEGIN\r\n(.-)END\r\n", { timeout = 60 })
+    vm.console:expect "guest# "
+    return (found[1]:gsub("\r", ""):gsub("\n$", ""))
+end
+
+-- Sends a command that ends the guest; how it ended, and after how many seconds.
+function linux.finish(vm, command)
+    vm.console:send_line(command)
+    local before = vmm.now()
+    local stop = assert(vm:wait { timeout = 30 })
+    return stop, vmm.now() - before
+end
+
+return linux
