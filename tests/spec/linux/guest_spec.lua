@@ -40,7 +40,7 @@ describe("Linux in our machine", function()
     end)
 
     it("sees one package of two cores", function()
-        assert.equal("2", linux.run(vm, "grep -m1 'cpu cores' /proc/cpuinfo | cut -d: -f2 | tr -d ' '"))
+        assert.matches("cpu cores%s*: 2", linux.run(vm, "grep -m1 'cpu cores' /proc/cpuinfo"))
         assert.equal("0\n0", linux.run(vm,
             "cat /sys/devices/system/cpu/cpu*/topology/physical_package_id"))
     end)
