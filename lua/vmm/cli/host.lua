@@ -3,6 +3,15 @@
 
 local host = {}
 
+--- Let os.exit stop machines and drain consoles, unless it is told not to; a
+--- handler on a vCPU's thread can't wait for that thread to stop.
+local function exit_in_order(core)
+    local exit = os.exit
+    function os.exit(code, close) -- luacheck: ignore
+        exit(code, close ~= false and not core.in_handler())
+    end
+end
+
 --- The real one:
 --   version            of the program
 --   formats()          list of the kernel payloads that are unpacked
@@ -18,6 +27,7 @@ local host = {}
 function host.new()
     local core = require "vmm.core"
     local terminal = require "vmm.terminal"
+    exit_in_order(core)
     local on = {
         version = core.version,
         formats = core.load.formats,

@@ -1,0 +1,66 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- A shell script on a pseudo-terminal, typed at and read from; made by util-linux's script.
+
+local pty = {}
+pty.__index = pty
+
+local function write_file(path, text)
+    local file <close> = assert(io.open(path, "w"))
+    file:write(text)
+end
+
+-- Starts bash with the text of a script on a new terminal; it ends after `seconds` (30) at the
+-- latest, which the next expect reports.
+function pty.open(text, seconds)
+    local directory = os.tmpname()
+    os.remove(directory)
+    assert(os.execute("mkdir " .. directory .. " && mkfifo " .. directory .. "/keys"))
+    write_file(directory .. "/script", text)
+    local self = setmetatable({ directory = directory, seen = "" }, pty)
+    self.output = assert(io.popen(
+        ("timeout -k 1 %d script -qefc 'bash %s/script' /dev/null <%s/keys 2>&1"):format(
+            seconds or 30, directory, directory)))
+    self.output:setvbuf "no"
+    self.keys = assert(io.open(directory .. "/keys", "w"))
+    self.keys:setvbuf "no"
+    return self
+end
+
+-- Types.
+function pty:send(keys)
+    assert(self.keys:write(keys))
+end
+
+-- Reads on until a Lua pattern has shown in what came since the last match; returns its
+-- captures.
+function pty:expect(pattern)
+    local results
+    repeat
+        results = table.pack(self.seen:find(pattern))
+        if not results[1] then
+            local char = self.output:read(1)
+            if not char then
+                error(("the session ended without %q; it showed:\n%s"):format(pattern, self.seen),
+                    2)
+            end
+            self.seen = self.seen .. char
+        end
+    until results[1]
+    self.seen = self.seen:sub(results[2] + 1)
+    return table.unpack(results, 3, results.n)
+end
+
+-- Reads to the end; all that came since the last match, without carriage returns.
+function pty:finish()
+    local rest = self.seen .. self.output:read "a"
+    self.seen = ""
+    return (rest:gsub("\r", ""))
+end
+
+function pty:__close()
+    self.keys:close()
+    self.output:close()
+    os.execute("rm -r " .. self.directory)
+end
+
+return pty
