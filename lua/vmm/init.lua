@@ -2,17 +2,14 @@
 -- The module vmm: local vmm = require "vmm".
 
 local core = require "vmm.core"
-local machine = require "vmm.machine"
 local sched = require "vmm.sched"
+require "vmm.vm"
 
-return {
+local vmm = {
     version = core.version,
     executable = core.executable, -- path of the running program
     host_hardware = core.host_hardware, -- does this CPU offer VMX or SVM?
     now = core.now,
-
-    -- a whole VM from a config table
-    vm = machine.new,
 
     -- building blocks
     kvm = core.kvm,
@@ -24,12 +21,6 @@ return {
     acpi_power = core.acpi_power,
     debug_port = core.debug_port,
     console = require("vmm.console").new,
-    boot = require "vmm.boot",
-    layout = require "vmm.x86.layout",
-    acpi = require "vmm.x86.acpi",
-    mptable = require "vmm.x86.mptable",
-    cpuid = require "vmm.x86.cpuid",
-    msrs = require "vmm.x86.msrs",
 
     -- time and tasks
     sleep = sched.sleep,
@@ -40,3 +31,24 @@ return {
     loop_fd = core.loop_fd,
     watch = core.watch,
 }
+
+-- Loaded when they are first used: a script that starts a guest by hand need not wait for ACPI.
+local LATER = {
+    vm = { "vmm.machine", "new" }, -- a whole VM from a config table
+    boot = { "vmm.boot" },
+    layout = { "vmm.x86.layout" },
+    acpi = { "vmm.x86.acpi" },
+    mptable = { "vmm.x86.mptable" },
+    cpuid = { "vmm.x86.cpuid" },
+    msrs = { "vmm.x86.msrs" },
+}
+
+return setmetatable(vmm, {
+    __index = function(_, name)
+        local later = LATER[name]
+        if not later then return nil end
+        local module = require(later[1])
+        vmm[name] = later[2] and module[later[2]] or module
+        return vmm[name]
+    end,
+})

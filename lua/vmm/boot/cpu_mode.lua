@@ -23,6 +23,7 @@ local RFLAGS_FIXED = 2 -- bit 1 always reads as one
 
 local GIB = layout.GIB
 local PAGE = 4096
+local DIRECTORY = "<" .. ("I8"):rep(512) -- a page of page table entries, for string.pack
 
 -- A segment register in the form of the kernel's struct kvm_segment.
 local function segment(fields)
@@ -87,8 +88,12 @@ local function page_tables(gib)
         parts[#parts + 1] = string.pack("<I8", pdpt + (i + 1) * PAGE | link)
     end
     parts[#parts + 1] = ("\0"):rep(PAGE - gib * 8)
-    for page = 0, gib * 512 - 1 do
-        parts[#parts + 1] = string.pack("<I8", page << 21 | link | PTE_LARGE)
+    local entries = {}
+    for i = 0, gib - 1 do
+        for n = 1, 512 do
+            entries[n] = i << 30 | n - 1 << 21 | link | PTE_LARGE
+        end
+        parts[#parts + 1] = DIRECTORY:pack(table.unpack(entries, 1, 512))
     end
     return table.concat(parts)
 end
