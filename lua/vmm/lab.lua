@@ -74,7 +74,7 @@ local OPTIONS = {
 -- What precedes "--" is the lab's if all of it is options of the lab; else all is the program's.
 -- Returns options (args among them), or nil and a message.
 function lab.parse(args)
-    local options = setmetatable({}, { __index = DEFAULTS })
+    local options = {}
     local index, wrong = 1, nil
     while OPTIONS[args[index]] do
         local key, parser = table.unpack(OPTIONS[args[index]])
@@ -91,7 +91,7 @@ function lab.parse(args)
     if args[index] == "--" then
         options.args = table.move(args, index + 1, #args, 1, {})
     else
-        options, wrong = setmetatable({ args = args }, { __index = DEFAULTS }), nil
+        options, wrong = { args = args }, nil
     end
     return not wrong and options or nil, wrong
 end
@@ -103,7 +103,7 @@ local function library_directory(directory)
 end
 
 -- Environment the program sees: ours where it concerns it, and the lab's own facts.
-local function environment(directory)
+local function environment(directory, extra)
     local result = { VMM_TIMEOUT_SCALE = "10" }
     for name, value in pairs(process.environment()) do
         if name:find("^VMM_[%w_]+$") or name:find("^LUA_[%w_]+$")
@@ -116,6 +116,9 @@ local function environment(directory)
     if library then
         local top = library:match("^(.*)/")
         result.LUA_PATH = ("%s/?.lua;%s/?/init.lua;%s"):format(top, top, result.LUA_PATH or ";")
+    end
+    for name, value in pairs(extra or {}) do
+        result[name] = value
     end
     return result
 end
@@ -187,14 +190,32 @@ local function compose(path, options, kernel)
         tree:file("/lab/terminal", "")
     end
     local argv = table.move(options.args, 1, #options.args, 2, { program })
-    tree:file("/lab/run", inside.run(directory, environment(directory), argv), 0x1ed)
+    local variables = environment(directory, options.environment)
+    tree:file("/lab/run", inside.run(directory, variables, argv), 0x1ed)
     return tree:write(path)
 end
 
---- Run a command line in a lab; options as lab.parse gives them. Returns an exit code: the
--- program's, 124 after a time-out, or nil and a message when there can be no lab.
+-- Is the user at a terminal, with stdin and stdout?
+local function at_terminal()
+    return process.run { "test", "-t", "0", "-a", "-t", "1" } == 0
+end
+
+--- Run a command line in a lab.
+-- options: args (array); program (default: the running one); memory_mib, cpus; boot_limit,
+-- run_limit (seconds, 0: none); files (host paths to carry in); out_directory (where what is left
+-- in /out goes); busted (true: carry the test runner in); environment (variables to add);
+-- input (false: an empty stdin, and no terminal).
+-- Returns the program's exit code, 124 after a time-out, 125 with its messages on stderr when the
+-- lab failed, or nil and a message when there can be no lab.
 function lab.run(options)
-    if not process.which("qemu-system-x86_64") then
+    local settings = {}
+    for _, source in ipairs { DEFAULTS, options } do
+        for key, value in pairs(source) do
+            settings[key] = value
+        end
+    end
+    settings.qemu = settings.qemu or process.which("qemu-system-x86_64")
+    if not settings.qemu then
         return nil, "no qemu-system-x86_64 on this host; install Debian's qemu-system-x86"
     end
     local kernel, message = guests.kernel("cloud-amd64")
@@ -206,21 +227,20 @@ function lab.run(options)
     if not scratch then
         return nil, message
     end
-    local terminal = process.run { "test", "-t", "0", "-a", "-t", "1" } == 0
-    local settings = setmetatable({
-        kernel = kernel.path, initrd = scratch .. "/initrd", scratch = scratch,
-        terminal = terminal,
-    }, { __index = options })
+    settings.kernel, settings.initrd, settings.scratch =
+        kernel.path, scratch .. "/initrd", scratch
+    settings.terminal = settings.input ~= false and at_terminal()
     local ok
     ok, message = compose(settings.initrd, settings, kernel)
-    if ok and options.out_directory then
-        ok, message = process.make_directory(options.out_directory)
+    if ok and settings.out_directory then
+        ok, message = process.make_directory(settings.out_directory)
     end
     if not ok then
         process.remove(scratch)
         return nil, message
     end
-    return host.run(settings)
+    return process.run(host.command(settings),
+        { die_with_parent = true, input = settings.input })
 end
 
 --- The command: "vmm-reference lab args..."; returns an exit code (125: the lab failed).

@@ -23,24 +23,29 @@ local function exit_code(kind, code)
 end
 
 --- Run argv with our own stdin, stdout and stderr; returns its exit code.
--- options.die_with_parent: it gets SIGTERM when this process ends first.
+-- options: die_with_parent (it gets SIGTERM when this process ends first), input (false: an
+-- empty stdin).
 function process.run(argv, options)
+    options = options or {}
     local command = process.command(argv)
-    if options and options.die_with_parent then
+    if options.input == false then
+        command = command .. " </dev/null"
+    end
+    if options.die_with_parent then
         command = "exec setpriv --pdeathsig TERM " .. command
     end
     local _, kind, code = os.execute(command)
     return exit_code(kind, code)
 end
 
---- Run argv without stdin and collect what it writes.
+--- Run argv without stdin, in the C locale, and collect what it writes.
 -- options: directory (run there), stderr ("inherit", "merge", default discarded).
 -- Returns its stdout on exit code 0, else nil, its stdout, the exit code.
 function process.capture(argv, options)
     options = options or {}
-    local command = process.command(argv) .. " </dev/null"
+    local command = "export LC_ALL=C; " .. process.command(argv) .. " </dev/null"
     if options.directory then
-        command = "cd " .. process.quote(options.directory) .. " && " .. command
+        command = "cd " .. process.quote(options.directory) .. " && { " .. command .. "; }"
     end
     if options.stderr == "merge" then
         command = "{ " .. command .. "; } 2>&1"
@@ -60,11 +65,6 @@ end
 function process.line(argv, options)
     local output = process.capture(argv, options)
     return output and output:match("^([^\n]+)")
-end
-
---- Absolute path of the host program called name, or nil.
-function process.which(name)
-    return process.line { "sh", "-c", 'command -v -- "$1"', "sh", name }
 end
 
 --- Absolute path of the program that runs this code.

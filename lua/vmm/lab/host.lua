@@ -1,8 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- The host side of the lab: start QEMU, carry standard files, watch the status port, end in time.
 
-local process = require "vmm.process"
-
 local host = {}
 
 -- Arguments: scratch directory, seconds until "ready", seconds to run (0: no limit), the word
@@ -24,8 +22,8 @@ background=
 clean_up() {
     trap '' INT TERM HUP
     # QEMU is the waiter's child: it is reaped there.
-    kill -KILL "${qemu:-$waiter}" 2>/dev/null
-    wait "$waiter"
+    [ "$qemu" = ended ] || kill -KILL "${qemu:-$waiter}" 2>/dev/null
+    wait "$waiter" 2>/dev/null
     for process in $background; do
         kill "$process" 2>/dev/null
     done
@@ -63,8 +61,7 @@ done
 # Helpers outlive the signals that a terminal or timeout(1) sends to the whole group.
 reader() {
     trap '' INT TERM HUP
-    cat <"$dir/$1" 2>/dev/null
-    echo "closed $1" >&6
+    cat <"$dir/$1" 2>/dev/null || echo "closed $1" >&6
 }
 reader stdout >&4 & readers="$readers $!"
 reader stderr >&5 & readers="$readers $!"
@@ -92,7 +89,12 @@ setpriv --pdeathsig KILL setsid sh -c '
     wait $!
     echo "qemu $?" >&6' waiter "$dir" "$console" "$@" 2>/dev/null & waiter=$!
 
-limit() { setpriv --pdeathsig KILL sleep "$1" && echo "late $2" >&6; }
+limit() {
+    exec setpriv --pdeathsig TERM sh -c '
+        trap "kill \$!; exit" TERM
+        sleep "$1" &
+        wait $! && echo "late $2" >&6' timer "$@" >/dev/null 2>&1 3<&- 4>&- 5>&-
+}
 limit "$boot_limit" boot & background="$background $!"
 state=boot
 while :; do
@@ -112,7 +114,7 @@ while :; do
         [ "$run_limit" = 0 ] || { limit "$run_limit" run & background="$background $!"; } ;;
     fail) fail "$rest" ;;
     exit) clean_up; exit "$rest" ;;
-    qemu) qemu=; fail "QEMU ended (status $rest) before the program did" ;;
+    qemu) qemu=ended; fail "QEMU ended (status $rest) before the program did" ;;
     closed) clean_up; exit 141 ;;
     late)
         case $rest in
@@ -141,11 +143,11 @@ function host.ports(options)
 end
 
 --- QEMU's command line for a lab.
--- options: kernel, initrd (paths), memory_mib, cpus, scratch (directory of the fifos),
+-- options: qemu, kernel, initrd (paths), memory_mib, cpus, scratch (directory of the fifos),
 -- and those of host.ports.
 function host.qemu(options)
     local argv = {
-        "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+        options.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max",
         "-smp", tostring(options.cpus), "-m", tostring(options.memory_mib),
         "-kernel", options.kernel, "-initrd", options.initrd,
@@ -168,18 +170,17 @@ function host.qemu(options)
     return argv
 end
 
---- Run a lab to its end with our standard files.
--- options: those of host.qemu, and boot_limit, run_limit (seconds, 0: none), out_directory.
--- Returns the program's exit code, 124 after a time-out, 125 when the lab itself failed.
-function host.run(options)
+--- The host command that runs a lab to its end with its own standard files.
+-- options: those of host.qemu, boot_limit and run_limit (seconds, 0: none), out_directory.
+-- It exits with the program's exit code, 124 after a time-out, 125 when the lab itself failed.
+function host.command(options)
     local argv = {
         "sh", "-c", SCRIPT, "lab", options.scratch, tostring(options.boot_limit),
         tostring(options.run_limit), options.terminal and "terminal" or "pipes",
         options.out_directory or "",
     }
     local qemu = host.qemu(options)
-    table.move(qemu, 1, #qemu, #argv + 1, argv)
-    return process.run(argv, { die_with_parent = true })
+    return table.move(qemu, 1, #qemu, #argv + 1, argv)
 end
 
 return host

@@ -45,14 +45,28 @@ function payload.candidates(directory, args)
     return paths
 end
 
+-- path without "." and ".." parts.
+local function plain(path)
+    local parts = {}
+    for part in path:gmatch("[^/]+") do
+        if part == ".." then
+            parts[#parts] = nil
+        elseif part ~= "." then
+            parts[#parts + 1] = part
+        end
+    end
+    return "/" .. table.concat(parts, "/")
+end
+
 -- What the lab has of its own.
 local OWN = { "/proc", "/sys", "/dev", "/lab" }
 
 local function is_below(path, directory)
-    return path == directory or path:sub(1, #directory + 1) == directory .. "/"
+    return path == directory or directory == "/" or path:sub(1, #directory + 1) == directory .. "/"
 end
 
 local function is_own(path)
+    path = plain(path)
     for _, directory in ipairs(OWN) do
         if is_below(path, directory) then
             return true
@@ -119,6 +133,12 @@ function payload.add_named(tree, directory, args)
     local stat, stat_of_parents = process.stat(paths), process.stat(parents)
     for index, path in ipairs(paths) do
         local kind = stat[path] and stat[path].kind
+        -- In "a/../b" the lab needs an "a" as well.
+        for finish in path:gmatch("()/%.%./") do
+            if kind then
+                tree:directory(path:sub(1, finish - 1))
+            end
+        end
         if kind == "file" then
             payload.add(tree, path)
             if path:find("%.lua$") then
@@ -126,7 +146,7 @@ function payload.add_named(tree, directory, args)
                     tree:copy(file, file)
                 end
             end
-        elseif kind == "directory" and path:find("[^/.]") and not is_below(directory, path) then
+        elseif kind == "directory" and not is_below(directory, plain(path)) then
             payload.add(tree, path)
         elseif stat_of_parents[parents[index]] and not is_own(path) then
             tree:directory(parents[index])

@@ -1,0 +1,238 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- The test runner: lint, unit programs and specs on this host, Linux specs in the lab where this
+-- host cannot run them, and one line of counts at the end.
+--
+-- usage: tests/run.lua [--lab] [--here] [SPEC...]
+--   --lab   run the specs that need KVM in the lab even where this host could
+--   --here  run everything on this host
+--   SPEC    run only these spec files or directories: no lint, no unit programs, no minimum
+
+package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
+local guests = require "vmm.guests"
+local lab = require "vmm.lab"
+local process = require "vmm.process"
+
+-- Fewer tests than this have not been the whole of them.
+local MINIMUM = 1
+
+-- Seconds that nothing here should come near; a test has its own, shorter limit.
+local UNIT_LIMIT, SPEC_LIMIT, LAB_LIMIT = 120, 900, 1800
+
+-- What specs read, beside what their command line names.
+local LAB_FILES = { ".busted", "lua", "tests", "examples", ".build/guest" }
+
+-- Specs below this directory boot Linux; below the other one they need only /dev/kvm.
+local LINUX, KVM = "tests/spec/linux", "tests/spec/kvm"
+
+local counts = { pass = 0, fail = 0, skip = 0 }
+local skipped, failed = {}, {}
+
+local function record(kind, where, name, reason)
+    counts[kind] = counts[kind] + 1
+    local list = kind == "skip" and skipped or kind == "fail" and failed
+    if list then
+        list[#list + 1] = ("%s: %s: %s"):format(where, name, reason)
+    end
+end
+
+local function say(...)
+    print(string.format(...))
+    io.stdout:flush()
+end
+
+local function lint()
+    say("lint")
+    local code = process.run { "tests/lint/lint.sh" }
+    record(code == 0 and "pass" or "fail", "lint", "tests/lint/lint.sh", "exit code " .. code)
+end
+
+-- One cmocka program, whose tests come as lines of the Test Anything Protocol.
+local function unit(program)
+    local name = program:match("[^/]+$")
+    local output, partial, code = process.capture({
+        "env", "CMOCKA_MESSAGE_OUTPUT=TAP", "timeout", tostring(UNIT_LIMIT), program,
+    }, { stderr = "merge" })
+    local passes, failures, seen = counts.pass, counts.fail, 0
+    local text = output or partial
+    for line in text:gmatch("[^\n]+") do
+        local wrong, test = line:match("^(n?o?t? ?)ok %d+ %-? ?(.*)$")
+        if test then
+            seen = seen + 1
+            local skip = test:match("^(.-) *# SKIP")
+            record(wrong ~= "" and "fail" or skip and "skip" or "pass", name, skip or test,
+                skip and "not on this host" or "see above")
+        end
+    end
+    local planned = tonumber(text:match("1%.%.(%d+)"))
+    local whole = seen > 0 and seen == planned
+    if counts.fail == failures and (code or not whole) then
+        record("fail", name, "the program", ("exit code %d after %d of %s tests")
+            :format(code or 0, seen, planned or "unknown"))
+    end
+    if counts.fail > failures then
+        io.stdout:write(text)
+    end
+    say("  %-7s %s: %d passed", counts.fail > failures and "FAIL" or "ok", program,
+        counts.pass - passes)
+end
+
+-- Count what tests/support/results.lua wrote. ended: how the program came out.
+local function read_results(path, where, code)
+    local file = io.open(path, "r")
+    local whole, failures = false, counts.fail
+    for line in (file and file:read("a") or ""):gmatch("[^\n]+") do
+        local kind, spec, name, reason = line:match("^(%a+)\t([^\t]*)\t([^\t]*)\t([^\t]*)$")
+        if kind then
+            record(kind, spec, name, reason)
+        end
+        whole = whole or line == "end"
+    end
+    if file then
+        file:close()
+    end
+    if not whole or code ~= 0 and counts.fail == failures then
+        record("fail", where, "busted", ("ended early with exit code %d"):format(code))
+    end
+end
+
+local function busted_words(specs)
+    return table.move(specs, 1, #specs, 4, {
+        "/usr/bin/busted", "--output=tests/support/results.lua", "--pattern=_spec",
+    })
+end
+
+local function run_here(specs, scratch)
+    say("specs on this host")
+    local results = scratch .. "/here"
+    local argv = {
+        "env", "VMM_TEST_RESULTS=" .. results, "timeout", "--foreground", "-k", "5",
+        tostring(SPEC_LIMIT),
+        process.executable(),
+    }
+    local words = busted_words(specs)
+    local code = process.run(table.move(words, 1, #words, #argv + 1, argv), { input = false })
+    read_results(results, "specs on this host", code)
+end
+
+local function run_in_lab(specs, scratch)
+    say("specs in the lab: Linux under emulated AMD SVM")
+    local files = {}
+    for _, path in ipairs(LAB_FILES) do
+        files[#files + 1] = process.stat1(path) and path
+    end
+    local code, message = lab.run {
+        args = busted_words(specs), busted = true, files = files, input = false,
+        environment = { VMM_TEST_RESULTS = "/out/results" }, out_directory = scratch,
+        run_limit = LAB_LIMIT,
+    }
+    if not code then
+        record("fail", "specs in the lab", "the lab", message)
+    else
+        read_results(scratch .. "/results", "specs in the lab", code)
+    end
+end
+
+-- All spec files below the paths given, in order.
+local function spec_files(paths)
+    local result = {}
+    for _, path in ipairs(paths) do
+        local about = process.stat1(path)
+        if not about then
+            io.stderr:write(("tests/run.lua: %s: no such file or directory\n"):format(path))
+            os.exit(2)
+        elseif about.kind == "file" then
+            result[#result + 1] = path
+        else
+            table.move(process.find(path, "*_spec.lua"), 1, 1 << 20, #result + 1, result)
+        end
+    end
+    return result
+end
+
+-- Can this host run Linux guests, and any guests at all?
+local function host_abilities()
+    local file = io.open("/proc/cpuinfo", "r")
+    local flags = file and file:read("a"):match("\nflags%s*:([^\n]*)") or ""
+    if file then
+        file:close()
+    end
+    local kvm = io.open("/dev/kvm", "r+b")
+    local hardware = flags:find("%f[%w]vmx%f[%W]") or flags:find("%f[%w]svm%f[%W]")
+    return kvm and hardware, kvm and kvm:close()
+end
+
+local function below(path, directory)
+    return path:sub(1, #directory + 1) == directory .. "/"
+end
+
+-- Share the specs out: those to run here, those to run in the lab.
+local function share_out(files, where)
+    local linux_here, kvm_here = host_abilities()
+    local here, there = {}, {}
+    for _, path in ipairs(files) do
+        local needs_lab = below(path, LINUX) and not linux_here
+            or below(path, KVM) and not kvm_here
+            or where == "lab" and (below(path, LINUX) or below(path, KVM))
+        local list = needs_lab and where ~= "here" and there or here
+        list[#list + 1] = path
+    end
+    return here, there
+end
+
+local function parse(words)
+    local where, specs = nil, {}
+    for _, word in ipairs(words) do
+        if word == "--lab" or word == "--here" then
+            where = word:sub(3)
+        elseif word:sub(1, 1) == "-" then
+            io.stderr:write(("tests/run.lua: unknown option %s\n"):format(word))
+            os.exit(2)
+        else
+            specs[#specs + 1] = word
+        end
+    end
+    return where, specs
+end
+
+local function report(whole)
+    local ran = counts.pass + counts.fail
+    if whole and ran < MINIMUM then
+        record("fail", "tests/run.lua", "number of tests",
+            ("%d ran, at least %d expected"):format(ran, MINIMUM))
+    end
+    for _, line in ipairs(skipped) do
+        say("  SKIPPED %s", line)
+    end
+    for _, line in ipairs(failed) do
+        say("  FAILED  %s", line)
+    end
+    say("%d passed, %d failed, %d skipped", counts.pass, counts.fail, counts.skip)
+    return counts.fail == 0
+end
+
+local where, chosen = parse(arg)
+local whole = #chosen == 0
+local scratch = assert(process.temporary_directory("vmm-tests"))
+if whole then
+    lint()
+    say("unit programs")
+    for _, source in ipairs(process.find("tests/unit", "test_*.c")) do
+        unit((".build/release/" .. source):sub(1, -3))
+    end
+end
+local here, there = share_out(spec_files(whole and { "tests/spec" } or chosen), where)
+if #here > 0 then
+    run_here(here, scratch)
+end
+if #there > 0 then
+    -- Fetched first, so that a missing kernel is one clear line.
+    for flavor in pairs(guests.flavors) do
+        local kernel, message = guests.kernel(flavor)
+        if not kernel then
+            record("fail", "guests", flavor, message)
+        end
+    end
+    run_in_lab(there, scratch)
+end
+process.remove(scratch)
+os.exit(report(whole))
