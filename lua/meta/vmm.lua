@@ -1,0 +1,467 @@
+---@meta
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- The API of the module vmm, as annotations for the Lua language server: the one reference.
+--
+-- Conventions.  Addresses are integers, sizes bytes unless the name says MiB, times seconds.
+-- A programmer's error raises.  What the host, a file or the guest refuses returns
+-- nil, message, code, where code is a short string ("ENOENT", "EFAULT", "timeout", "closed").
+
+---@class vmm
+---@field version string
+---@field executable string  path of the running program
+local vmm = {}
+
+---Does this host's CPU offer VMX or SVM?
+---@return boolean
+function vmm.host_hardware() end
+
+---Seconds of the monotonic clock.
+---@return number
+function vmm.now() end
+
+-- ---- a whole VM -----------------------------------------------------------------------------
+
+---@class vmm.config
+---@field name? string                  seen in messages and thread names
+---@field memory? { size_mib?: integer, shared?: boolean, huge_pages?: boolean }  256 MiB
+---@field vcpus? { num?: integer }      1
+---@field kernel? vmm.config.kernel
+---@field console? "stdio"|"capture"|"pty"|{ file: string }|{ unix: string }|fun(bytes: string)
+
+---@class vmm.config.kernel
+---@field path string          bzImage, ELF vmlinux, or raw image (flow = "flat")
+---@field cmdline? string      "console=ttyS0 i8042.nokbd reboot=k panic=1 pci=off"
+---@field initrd? string       path
+---@field himem_start? integer lowest address for the kernel (0x100000)
+---@field flow? "linux64"|"pvh"|"flat"  by the image
+---@field mode? 16|32|64       of a flat image (64)
+---@field unpack? boolean      unpack a bzImage here (true), in the guest (false), here if possible
+---@field slide? integer       move an unpacked kernel up, a multiple of 2 MiB (0)
+
+---Builds a PC: memory, vCPUs, serial port, i8042, RTC, ACPI and MP tables, kernel.  A mistake in
+---the table raises.  It does not run yet.
+---@param config vmm.config
+---@param hooks? { on_key?: fun(key: integer) }  the key after Ctrl-A, when stdio is a terminal
+---@return vmm.vm? vm, string? message, string? code
+function vmm.vm(config, hooks) end
+
+-- ---- building blocks --------------------------------------------------------------------------
+
+---Opens /dev/kvm (or another path) and checks its capabilities.
+---@param path? string
+---@return vmm.kvm? kvm, string? message, string? code
+function vmm.kvm(path) end
+
+---@class vmm.kvm
+local kvm = {}
+---A capability by name ("KVM_CAP_IRQFD", "irqfd") or number; 0 when absent.
+---@param name string|integer
+---@return integer
+function kvm:capability(name) end
+---@return boolean  the CPU offers VMX or SVM
+function kvm:hardware() end
+---@return vmm.cpuid_entry[]? entries, string? message, string? code
+function kvm:supported_cpuid() end
+---@param options? { name?: string }
+---@return vmm.vm? vm, string? message, string? code
+function kvm:create_vm(options) end
+
+---@class vmm.cpuid_entry
+---@field function_ integer  the leaf
+---@field index integer
+---@field flags integer
+---@field eax integer
+---@field ebx integer
+---@field ecx integer
+---@field edx integer
+
+---Guest memory: zeroed, lazily backed, in ascending disjoint ranges of whole pages.
+---@param options { ranges: { [1]: integer, [2]: integer }[], shared?: boolean, huge_pages?: boolean }
+---@return vmm.memory? memory, string? message, string? code
+function vmm.memory(options) end
+
+---The checked doors.  An access that is not wholly RAM returns nil, message, "EFAULT".
+---@class vmm.memory
+local memory = {}
+---@param gpa integer
+---@param len integer
+---@return string? bytes, string? message, string? code
+function memory:read(gpa, len) end
+---@param gpa integer
+---@param bytes string
+---@return true? ok, string? message, string? code
+function memory:write(gpa, bytes) end
+---@param gpa integer
+---@param byte integer  0 to 255
+---@param len integer
+---@return true? ok, string? message, string? code
+function memory:fill(gpa, byte, len) end
+---@param gpa integer
+---@param len integer
+---@return true? ok, string? message, string? code
+function memory:check(gpa, len) end
+---Little-endian load, or store when a value is given.
+---@param gpa integer
+---@param value? integer
+---@return integer|true|nil result, string? message, string? code
+function memory:u8(gpa, value) end
+---@param gpa integer
+---@param value? integer
+---@return integer|true|nil result, string? message, string? code
+function memory:u16(gpa, value) end
+---@param gpa integer
+---@param value? integer
+---@return integer|true|nil result, string? message, string? code
+function memory:u32(gpa, value) end
+---@param gpa integer
+---@param value? integer
+---@return integer|true|nil result, string? message, string? code
+function memory:u64(gpa, value) end
+---@return integer bytes
+function memory:size() end
+---@return { base: integer, size: integer }[]
+function memory:regions() end
+---Gives the memory back; a VM that maps it keeps its own reference.
+function memory:close() end
+
+---@class vmm.load
+vmm.load = {}
+---@param path string
+---@return vmm.image? image, string? message, string? code
+function vmm.load.open(path) end
+---@param bytes string
+---@param name? string  for messages
+---@return vmm.image image
+function vmm.load.bytes(bytes, name) end
+---@param image vmm.image
+---@return vmm.elf_info? info, string? message, string? code
+function vmm.load.elf_inspect(image) end
+---Copies each PT_LOAD to its physical address + slide.
+---@param mem vmm.memory
+---@param image vmm.image
+---@param options? { min_gpa?: integer, slide?: integer }
+---@return vmm.elf_info? info, string? message, string? code
+function vmm.load.elf(mem, image, options) end
+---@param image vmm.image
+---@return vmm.bzimage_info? info, string? message, string? code
+function vmm.load.bzimage_inspect(image) end
+---Copies the protected-mode part to gpa; its 64-bit entry is at gpa + 0x200.
+---@param mem vmm.memory
+---@param image vmm.image
+---@param gpa integer
+---@return vmm.bzimage_info? info, string? message, string? code
+function vmm.load.bzimage(mem, image, gpa) end
+---The vmlinux inside a bzImage; code "ENOTSUP" for a format that this build does not know.
+---@param image vmm.image
+---@return vmm.image? vmlinux, string? message, string? code
+function vmm.load.unpack(image) end
+---Applies the relocations that trail an unpacked vmlinux, loaded with the same slide.
+---@param mem vmm.memory
+---@param image vmm.image
+---@param slide integer
+---@return true? ok, string? message, string? code
+function vmm.load.relocate(mem, image, slide) end
+---@param mem vmm.memory
+---@param image vmm.image
+---@param gpa integer
+---@return true? ok, string? message, string? code
+function vmm.load.raw(mem, image, gpa) end
+---As high as fits at or below max_gpa, page-aligned, within one region.
+---@param mem vmm.memory
+---@param image vmm.image
+---@param options { min_gpa?: integer, max_gpa?: integer }
+---@return integer? gpa, integer|string size_or_message, string? code
+function vmm.load.initrd(mem, image, options) end
+
+---@class vmm.image
+---@field kind "elf"|"bzimage"|"raw"
+---@field size integer
+---@field name string
+local image = {}
+---Bytes of the image, cut at its end.
+---@param offset integer
+---@param len integer
+---@return string
+function image:read(offset, len) end
+function image:close() end
+
+---@class vmm.elf_info
+---@field entry integer
+---@field entry_gpa integer
+---@field low integer
+---@field high integer
+---@field has_pvh boolean
+---@field pvh_entry? integer
+
+---@class vmm.bzimage_info
+---@field protocol integer
+---@field loadable_64 boolean
+---@field relocatable boolean
+---@field preferred_gpa integer
+---@field alignment integer
+---@field init_size integer
+---@field initrd_addr_max integer
+---@field cmdline_size_max integer
+---@field payload_offset integer
+---@field payload_bytes integer
+---@field payload_format string
+---@field kernel_offset integer
+---@field kernel_bytes integer
+---@field setup_header string
+
+-- ---- a VM -------------------------------------------------------------------------------------
+
+---From kvm:create_vm or vmm.vm.  Fields that a script sets on it are kept.
+---@class vmm.vm
+---@field name string
+---@field closed boolean
+---@field vcpus vmm.vcpu[]      of vmm.vm
+---@field memory vmm.memory     of vmm.vm
+---@field console vmm.console   of vmm.vm
+local vm = {}
+---Registers memory as memslots; before create_irqchip, once.
+---@param memory vmm.memory
+---@return true? ok, string? message, string? code
+function vm:map(memory) end
+---@param options? { pit?: boolean }
+---@return true? ok, string? message, string? code
+function vm:create_irqchip(options) end
+---@param id integer  also the APIC id
+---@return vmm.vcpu? vcpu, string? message, string? code
+function vm:create_vcpu(id) end
+---@param gsi integer
+---@return vmm.irq
+function vm:irq(gsi) end
+---@param address integer
+---@param data integer
+---@return true? ok, string? message, string? code
+function vm:signal_msi(address, data) end
+---Puts a region of a C device on the port or memory bus.
+---@param device vmm.device
+---@param where { pio?: integer, mmio?: integer, region?: integer, len?: integer }
+---@return true? ok, string? message, string? code
+function vm:attach(device, where) end
+---A device in Lua; the options table itself is its state.  The handlers run on the vCPU thread,
+---under the script's lock; they may not wait.  One that throws stops the VM with its traceback.
+---@param options vmm.lua_device
+---@return vmm.lua_device? device, string? message, string? code
+function vm:device(options) end
+---Starts a thread for each vCPU and returns at once.
+---@return true? ok, string? message, string? code
+function vm:start() end
+---Stops all vCPUs between two instructions.  In a handler of this VM: after it has returned.
+---@param timeout? number
+---@return true? ok, string? message, string? code
+function vm:pause(timeout) end
+---@return true
+function vm:resume() end
+---Asks for the end; the first reason wins.
+---@param reason? vmm.reason  "closed"
+---@param text? string
+---@return true
+function vm:stop(reason, text) end
+---How it ended, or nil while it lives.
+---@return vmm.stop?
+function vm:stopped() end
+---Waits for its end; code "timeout", or "interrupted" when the VM is closed meanwhile.
+---@param options? { timeout?: number }
+---@return vmm.stop? stop, string? message, string? code
+function vm:wait(options) end
+---Exits so far, by type.
+---@return table<string, integer>
+function vm:exit_counts() end
+---VM-wide state as the kernel's structure: "clock", "pic_master", "pic_slave", "ioapic", "pit".
+---@param name string
+---@return string? bytes, string? message, string? code
+function vm:get_state(name) end
+---@param name string
+---@param bytes string
+---@return true? ok, string? message, string? code
+function vm:set_state(name, bytes) end
+---Stops, joins and frees; idempotent; also by <close> and garbage collection.
+function vm:close() end
+
+---@alias vmm.reason "reboot"|"poweroff"|"panic"|"triple_fault"|"halt"|"error"|"closed"
+---@class vmm.stop
+---@field reason vmm.reason
+---@field text string
+
+---@class vmm.lua_device
+---@field name? string
+---@field pio? { [1]: integer, [2]: integer }   base, length
+---@field mmio? { [1]: integer, [2]: integer }
+---@field read? fun(dev: vmm.lua_device, offset: integer, size: integer): integer?
+---@field write? fun(dev: vmm.lua_device, offset: integer, size: integer, value: integer)
+
+---@class vmm.irq
+local irq = {}
+function irq:assert() end
+function irq:deassert() end
+---assert, then deassert
+function irq:pulse() end
+
+-- ---- a vCPU -----------------------------------------------------------------------------------
+
+---State is read and written while the vCPU does not run.  Assigning a table changes just the
+---fields that it names.
+---@class vmm.vcpu
+---@field id integer
+---@field state "none"|"paused"|"running"|"stopping"|"finished"
+---@field regs table<string, integer>  rax ... r15, rip, rflags
+---@field sregs table  cr0 cr2 cr3 cr4 cr8 efer apic_base; cs ... ldt; gdt, idt
+---@field cpuid vmm.cpuid_entry[]
+local vcpu = {}
+---Any state as the kernel's structure: "regs", "sregs", "fpu", "xsave", "xcrs", "lapic",
+---"debugregs", "mp_state", "vcpu_events", "tsc_khz".
+---@param name string
+---@return string bytes
+function vcpu:get_state(name) end
+---@param name string
+---@param bytes string
+---@return true? ok, string? message, string? code
+function vcpu:set_state(name, bytes) end
+---@param indices integer[]
+---@return table<integer, integer>? values, string? message, string? code
+function vcpu:get_msrs(indices) end
+---@param values table<integer, integer>
+---@return true? ok, string? message, string? code
+function vcpu:set_msrs(values) end
+---@param gva integer
+---@return integer? gpa, string? message, string? code
+function vcpu:translate(gva) end
+---@return true? ok, string? message, string? code
+function vcpu:nmi() end
+---KVM_RUN once, on this thread; for loops of one's own.
+---@return vmm.exit? exit, string? message, string? code
+function vcpu:run_once() end
+---What the last exit's read gives to the guest.
+---@param bytes string
+function vcpu:answer(bytes) end
+---Gives the last exit to the VM's devices; false when it has ended the VM.
+---@return boolean
+function vcpu:dispatch() end
+
+---@class vmm.exit
+---@field type string  "pio_read", "pio_write", "mmio_read", "mmio_write", "halt", "shutdown", ...
+---@field number integer  KVM_EXIT_*
+---@field port? integer
+---@field gpa? integer
+---@field size? integer
+---@field count? integer
+---@field data? string
+
+-- ---- devices and the console ------------------------------------------------------------------
+
+---@class vmm.device
+---@field name string
+
+---@param options { irq?: vmm.irq, console?: any }  console: the core field of a vmm.console
+---@return vmm.device? device, string? message, string? code
+function vmm.serial(options) end
+---@param options { vm: vmm.vm }
+---@return vmm.device? device, string? message, string? code
+function vmm.i8042(options) end
+---@param options { below_4g?: integer, above_4g?: integer }
+---@return vmm.device? device, string? message, string? code
+function vmm.rtc(options) end
+---@param options { vm: vmm.vm }
+---@return vmm.device? device, string? message, string? code
+function vmm.acpi_power(options) end
+---@param options { name?: string, value?: integer }
+---@return vmm.device? device, string? message, string? code
+function vmm.debug_port(options) end
+
+---@param vm vmm.vm
+---@param options { to?: any, on_key?: fun(key: integer), on_text?: fun() }
+---@return vmm.console? console, string? message, string? code
+function vmm.console(vm, options) end
+
+---@class vmm.console
+---@field path? string  of a pty or unix socket
+local console = {}
+---Waits for a Lua pattern in the output that no expect has consumed yet.  Raises an error object
+---whose text names the pattern, the limit, the VM's state and the last lines.
+---@param pattern string
+---@param options? { timeout?: number }  60 s, times VMM_TIMEOUT_SCALE
+---@return { before: string, match: string, [integer]: string }
+function console:expect(pattern, options) end
+---The same, returning nil, error object, "timeout" or "ended".
+---@param pattern string
+---@param options? { timeout?: number }
+---@return { before: string, match: string, [integer]: string }?, any, string?
+function console:try_expect(pattern, options) end
+---Sends bytes; waits while the guest's input is full.
+---@param bytes string
+---@return true? ok, string? message, string? code
+function console:send(bytes) end
+---Sends a line, ended by what the Enter key sends.
+---@param text string
+---@return true? ok, string? message, string? code
+function console:send_line(text) end
+---What no expect has consumed yet.
+---@return string
+function console:output() end
+---The last lines with their times.
+---@param count? integer  40
+---@return string
+function console:tail(count) end
+---The newest line that contains a plain text.
+---@param text string
+---@return string?
+function console:find_line(text) end
+
+-- ---- policy modules, as they are in lua/vmm ---------------------------------------------------
+
+---@type table  boot flows: load{...} -> plan, apply(plan, vcpu); see lua/vmm/boot
+vmm.boot = {}
+---@type table  every fixed address, ram_ranges(size), e820(...)
+vmm.layout = {}
+---@type table  build{ vcpus = n, ... } -> { base =, bytes =, rsdp = }
+vmm.acpi = {}
+---@type table  build{ vcpus = n } -> { base =, bytes = }
+vmm.mptable = {}
+---@type table  build{ supported =, id =, vcpus =, features =, overrides = ... } -> entries
+vmm.cpuid = {}
+---@type table  initial() -> MSRs of a vCPU
+vmm.msrs = {}
+
+-- ---- time and tasks -----------------------------------------------------------------------------
+
+---@param seconds number
+---@return true
+function vmm.sleep(seconds) end
+
+---Runs fn(...) as a task beside the others; it goes on whenever somebody waits.
+---@param fn function
+---@return vmm.task
+function vmm.spawn(fn, ...) end
+
+---@class vmm.task
+local task = {}
+---The task's results, or its error raised here; nil, "timeout", "timeout".
+---@param timeout? number
+function task:wait(timeout) end
+
+---@param tasks vmm.task[]
+---@param timeout? number
+---@return integer? index, ...
+function vmm.wait_any(tasks, timeout) end
+---@param tasks vmm.task[]
+---@param timeout? number
+---@return any[]? results, string? message, string? code
+function vmm.wait_all(tasks, timeout) end
+
+---One turn of the loop, for a host with a loop of its own; loop_fd is readable when it is due.
+---@param timeout? number
+---@return integer calls
+function vmm.step(timeout) end
+---@return integer fd
+function vmm.loop_fd() end
+---Calls fn on the script's thread whenever fd is ready.
+---@param fd integer
+---@param mode "r"|"w"|"rw"
+---@param fn fun(events: integer)
+---@return { close: fun(self) }? watch, string? message, string? code
+function vmm.watch(fd, mode, fn) end
+
+return vmm
