@@ -84,6 +84,9 @@ struct vmm_console_stream {
 VMM_API int vmm_console_attach(struct vmm_console *console,
                                const struct vmm_console_stream *stream,
                                struct vmm_error *err);
+/* While held, no source is read: what is typed is for somebody else.  What the
+ * guest has not pulled yet it still gets. */
+VMM_API void vmm_console_hold_input(struct vmm_console *console, bool hold);
 /* Open a pseudo-terminal and attach it; its /dev/pts path goes to path. */
 VMM_API int vmm_console_attach_pty(struct vmm_console *console, char *path,
                                    size_t path_bytes, struct vmm_error *err);

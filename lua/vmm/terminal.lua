@@ -2,6 +2,7 @@
 -- The user at the terminal: signals that ask to end, keys after Ctrl-A, lines typed.
 
 local core = require "vmm.core"
+local prompt = require "vmm.prompt"
 local sched = require "vmm.sched"
 
 local terminal = {}
@@ -43,37 +44,31 @@ function terminal.run(fn, ...)
     return sched.run(fn, ...)
 end
 
--- ---- keys -------------------------------------------------------------------------------
-
-local KEYS = {}
-
-function KEYS.x(vm)
-    vm:stop("closed", "quit by Ctrl-A x")
-end
-
--- What the key after Ctrl-A does: x quits; others do nothing.
-function terminal.on_key(vm, key)
-    local action = KEYS[string.char(key):lower()]
-    if action then action(vm) end
-end
-
 -- ---- lines ------------------------------------------------------------------------------
 
 local typed = "" -- read, but not a whole line yet
 
--- Waits for input without holding up tasks; a file, which has no events, is always ready.
+-- Waits for input without holding up tasks.
 local function await_input()
     local ready = false
-    local watch <close> = core.watch(0, "r", function()
+    local watch <close> = assert(core.watch(0, "r", function() -- luacheck: ignore watch
         ready = true
-    end)
-    return not watch or sched.wait(function()
+    end))
+    sched.wait(function()
         return ready or nil
     end)
 end
 
--- A line from standard input without its end; nil at the end of input.
-function terminal.read_line()
+-- Writes to standard output at once.
+function terminal.write(text)
+    io.stdout:write(text)
+    io.stdout:flush()
+end
+
+-- A line from standard input without its end; nil at the end of input. On a terminal a prompt
+-- is shown first.
+function terminal.read_line(shown)
+    if shown and terminal.is_tty() then terminal.write(shown) end
     while not typed:find("\n", 1, true) do
         await_input()
         local bytes = core.terminal.read()
@@ -87,6 +82,53 @@ function terminal.read_line()
     local line, rest = typed:match "^([^\n]*)\n(.*)$"
     typed = rest
     return line
+end
+
+-- ---- keys -------------------------------------------------------------------------------
+
+local prompting = false -- a prompt beside a machine is open
+
+-- The terminal is the user's, and the guest gets no keys, until the prompt is left.
+local function open_prompt(vm)
+    local held = vm.console
+    held.core:hold_input(true)
+    terminal.restore()
+    terminal.write "\n"
+    prompt.run(terminal, setmetatable({ vm = vm, vmm = require "vmm" }, {
+        __index = _G,
+        __newindex = _G,
+    }))
+    prompting = false
+    if not vm.closed then
+        terminal.raw()
+        held.core:hold_input(false)
+    end
+end
+
+local KEYS = {}
+
+function KEYS.x(vm)
+    vm:stop("closed", "quit by Ctrl-A x")
+end
+
+function KEYS.c(vm)
+    if not prompting then
+        prompting = true
+        sched.spawn(open_prompt, vm)
+    end
+end
+
+-- What the key after Ctrl-A does: x quits, c opens a prompt; others do nothing.
+function terminal.on_key(vm, key)
+    local action = KEYS[string.char(key):lower()]
+    if action then action(vm) end
+end
+
+-- Waits until the user has left a prompt that is open.
+function terminal.await_prompt()
+    sched.wait(function()
+        return not prompting or nil
+    end)
 end
 
 return terminal

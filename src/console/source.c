@@ -21,13 +21,20 @@ static void end_input(struct vmm_stream *stream)
     stream->in_ended = true;
 }
 
+/* Read on, unless nothing is to be read now. */
+static void resume(struct vmm_stream *stream)
+{
+    if (stream->in_watch && !stream->console->in_held)
+        vmm_watch_modify(stream->in_watch, EPOLLIN);
+}
+
 static void look_again(void *context)
 {
     struct vmm_stream *stream = context;
 
     pthread_mutex_lock(&stream->console->lock);
     if (!stream->console->closing)
-        vmm_watch_modify(stream->in_watch, EPOLLIN);
+        resume(stream);
     pthread_mutex_unlock(&stream->console->lock);
 }
 
@@ -121,7 +128,7 @@ void vmm_source_ready(void *context, uint32_t events)
 
     (void)events; /* an end and an error show in the read */
     pthread_mutex_lock(&console->lock);
-    if (!console->closing && stream->in_watch)
+    if (!console->closing && !console->in_held && stream->in_watch)
         added = read_source(stream, keys, &keys_len);
     pthread_mutex_unlock(&console->lock);
 
@@ -137,8 +144,23 @@ void vmm_streams_resume(struct vmm_console *console)
     struct vmm_stream *stream;
 
     for (stream = console->streams; stream; stream = stream->next) {
-        if (stream->in_held && stream->in_watch)
-            vmm_watch_modify(stream->in_watch, EPOLLIN);
+        if (stream->in_held)
+            resume(stream);
         stream->in_held = false;
     }
+}
+
+void vmm_console_hold_input(struct vmm_console *console, bool hold)
+{
+    struct vmm_stream *stream;
+
+    pthread_mutex_lock(&console->lock);
+    console->in_held = hold;
+    for (stream = console->streams; stream; stream = stream->next) {
+        if (hold && stream->in_watch)
+            vmm_watch_modify(stream->in_watch, 0);
+        else
+            resume(stream);
+    }
+    pthread_mutex_unlock(&console->lock);
 }

@@ -129,6 +129,8 @@ static int watch_ends(struct vmm_stream *stream, struct vmm_error *err)
     if (ret == 0 && stream->in.fd >= 0)
         ret = vmm_loop_watch(loop, stream->in.fd, EPOLLIN, vmm_source_ready,
                              stream, &stream->in_watch, err);
+    if (stream->in_watch && stream->console->in_held)
+        vmm_watch_modify(stream->in_watch, 0);
     return ret;
 }
 

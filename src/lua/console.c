@@ -203,6 +203,14 @@ static int console_attach_unix(lua_State *L)
                        &err);
 }
 
+/* console:hold_input(on) -> true: what is typed is not for the guest */
+static int console_hold_input(lua_State *L)
+{
+    vmm_console_hold_input(check_console(L, 1)->console, lua_toboolean(L, 2));
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* console:input(bytes) -> how many were taken */
 static int console_input(lua_State *L)
 {
@@ -292,6 +300,7 @@ void console_open(lua_State *L)
         {"attach_file", console_attach_file},
         {"attach_pty", console_attach_pty},
         {"attach_unix", console_attach_unix},
+        {"hold_input", console_hold_input},
         {"input", console_input},
         {"capture", console_capture},
         {"total", console_total},

@@ -32,10 +32,12 @@ function boot.outcome(name, stop)
     return EXIT_CODES[stop.reason], name .. ": " .. words
 end
 
-local function wait(vm, command)
+--- Wait for the end, and for the user at a prompt beside the machine.
+local function wait(vm, command, on)
     local timeout = command.given.timeout
     local stop, message, reason = vm:wait { timeout = timeout }
     if stop then
+        on.await_prompt()
         return boot.outcome(command.config.name, stop)
     elseif reason == "timeout" then
         vm:stop("closed", "timed out")
@@ -47,27 +49,15 @@ local function wait(vm, command)
     return 1, message
 end
 
---- Run what -e and -i ask for, beside or before the machine.
-local function accompany(vm, command, on)
-    local given = command.given
-    if not given.e and not given.i then
-        return vm:start()
+--- Start the machine, after the code of -e, which may have done so.
+-- @return true; or nil, message
+local function start(vm, command, environment)
+    code.run_pieces(command.given.e, environment)
+    if vm.closed then
+        return true
     end
-    code.set_globals(on, vm)
-    for _, source in ipairs(given.e or {}) do
-        code.chunk(source, "=(command line)")()
-    end
-    local ok, message, reason = true, nil, nil
-    if not vm.closed then
-        ok, message, reason = vm:start()
-    end
-    if not ok and reason ~= "EBUSY" then
-        return nil, message
-    end
-    if given.i then
-        require("vmm.cli.prompt").run(on)
-    end
-    return true
+    local ok, message, reason = vm:start()
+    return ok or reason == "EBUSY" or nil, message
 end
 
 local function run(command, on)
@@ -80,12 +70,16 @@ local function run(command, on)
         on.note(("%s: console on %s"):format(command.config.name,
             vm.console.path))
     end
+    local environment = code.environment(on, vm)
     local ok
-    ok, message = accompany(vm, command, on)
+    ok, message = start(vm, command, environment)
     if not ok then
         return 1, message
     end
-    return wait(vm, command)
+    if command.given.i then
+        require("vmm.prompt").run(on, environment)
+    end
+    return wait(vm, command, on)
 end
 
 --- Boot.  @return exit code, and a message when something is to be said

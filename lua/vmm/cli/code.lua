@@ -5,18 +5,23 @@ local code = {}
 
 local FAILED, TIMEOUT = 1, 124
 
---- Globals for code without a file of its own: vmm, and vm if there is one.
-function code.set_globals(on, vm)
-    _G.vmm, _G.vm = on.vmm(), vm
+--- The environment of code without a file of its own: the globals, vmm and, if
+--- there is one, vm.
+function code.environment(on, vm)
+    return setmetatable({ vmm = on.vmm(), vm = vm },
+        { __index = _G, __newindex = _G })
 end
 
---- Compile a text, or raise why not as an error of the user's code.
-function code.chunk(source, name)
-    local chunk, message = load(source, name)
-    if not chunk then
-        error(message, 0)
+--- Run the pieces of code that -e gave.
+function code.run_pieces(pieces, environment)
+    for _, source in ipairs(pieces or {}) do
+        local chunk, message = load(source, "=(command line)", "t",
+            environment)
+        if not chunk then
+            error(message, 0)
+        end
+        chunk()
     end
-    return chunk
 end
 
 --- An error that ended the user's code, in words.

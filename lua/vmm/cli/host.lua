@@ -18,8 +18,9 @@ end
 --   write(text)        to standard output
 --   complain(message)  one message to standard error
 --   note(message)      the same for what is no complaint
---   ask(prompt)        show a prompt, if somebody sees it
---   read_line()        a line from standard input, nil at its end
+--   read_line(prompt)  a line from standard input, nil at its end; on a
+--                      terminal the prompt is shown
+--   await_prompt()     wait until a prompt beside a machine is left
 --   vmm()              the module vmm
 --   run(fn, ...)       call fn as the main task: true and its results, or
 --                      false, the error, a traceback
@@ -31,26 +32,17 @@ function host.new()
     local on = {
         version = core.version,
         formats = core.load.formats,
+        write = terminal.write,
         read_line = terminal.read_line,
         run = terminal.run,
         interrupted = terminal.interrupted,
+        await_prompt = terminal.await_prompt,
     }
-
-    function on.write(text)
-        io.stdout:write(text)
-    end
 
     function on.complain(message)
         io.stderr:write("vmm-reference: ", message, "\n")
     end
     on.note = on.complain
-
-    function on.ask(prompt)
-        if terminal.is_tty() then
-            io.stdout:write(prompt)
-            io.stdout:flush()
-        end
-    end
 
     function on.vmm()
         return require "vmm"

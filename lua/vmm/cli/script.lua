@@ -43,17 +43,13 @@ local function run(command, on)
             return 1, message
         end
     end
-    if given.e or given.i then
-        code.set_globals(on)
-    end
-    for _, source in ipairs(given.e or {}) do
-        code.chunk(source, "=(command line)")()
-    end
+    local environment = (given.e or given.i) and code.environment(on)
+    code.run_pieces(given.e, environment)
     if chunk then
         chunk(table.unpack(command.args))
     end
     if given.i then
-        require("vmm.cli.prompt").run(on)
+        require("vmm.prompt").run(on, environment)
     end
     return 0
 end

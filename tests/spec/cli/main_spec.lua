@@ -36,7 +36,7 @@ local function fake_host(given)
         table.insert(host.said, message)
     end
     host.note = host.complain
-    function host.ask() end
+    function host.await_prompt() end
     function host.read_line()
         return table.remove(host.lines, 1)
     end

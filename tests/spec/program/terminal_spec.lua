@@ -56,6 +56,37 @@ describe_here("on a terminal", function()
         assert.equal("code=0\nsane\n", terminal:finish())
     end)
 
+    it("Ctrl-A c opens a prompt, and the keys are not the guest's until it is left", function()
+        local terminal <close> = session "vmm echo"
+        terminal:expect "ready\r\n"
+        terminal:send "echo 4\rab"
+        terminal:expect "^ab"
+        terminal:send "\1c"
+        terminal:expect "^\r\n> "
+        terminal:send "vm.name, 6 * 7\r"
+        terminal:expect "^vm.name, 6 %* 7\r\nvm\t42\r\n> "
+        terminal:send "vm.vcpus[1].state\r"
+        terminal:expect "\r\nrunning\r\n> "
+        terminal:send "\4"
+        terminal:expect "^\r\n"
+        terminal:await_setting "-icanon"
+        terminal:send "cd"
+        terminal:expect "^cd"
+        terminal:send "end\r"
+        assert.equal("PASS\ncode=0\nsane\n", terminal:finish())
+    end)
+
+    it("a prompt stays when its machine has ended", function()
+        local terminal <close> = session "vmm spin"
+        terminal:expect "spinning\r\n"
+        terminal:send "\1c"
+        terminal:expect "> "
+        terminal:send "vm:stop() and vm:wait().reason\r"
+        terminal:expect "\nclosed\r\n> "
+        terminal:send "\4"
+        assert.equal("\ncode=0\nsane\n", terminal:finish())
+    end)
+
     it("keys typed before the start reach the guest", function()
         local terminal <close> = session "vmm echo"
         terminal:send "end\n"
@@ -87,14 +118,13 @@ describe_here("on a terminal", function()
         local terminal <close> = session [[
             set -m
             vmm echo
-            { until stty -a | grep -q -e -icanon; do :; done; echo raw; } </dev/tty &
-            fg %1 >/dev/null; echo "code=$?"; sane
+            fg >/dev/null; echo "code=$?"; sane
         ]]
         local pid = terminal:expect "pid=(%d+)%."
         terminal:expect "ready\r\n"
         kill("TSTP", pid)
         terminal:expect "code=148\r\nsane\r\n"
-        terminal:expect "^raw\r\n"
+        terminal:await_setting "-icanon"
         terminal:send "echo 4\r\3\26ok"
         terminal:expect "^\3\26ok"
         terminal:send "end\r"

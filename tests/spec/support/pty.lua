@@ -15,7 +15,7 @@ function pty.open(text, seconds)
     local directory = os.tmpname()
     os.remove(directory)
     assert(os.execute("mkdir " .. directory .. " && mkfifo " .. directory .. "/keys"))
-    write_file(directory .. "/script", text)
+    write_file(directory .. "/script", 'echo "tty=$(tty)."\n' .. text)
     local self = setmetatable({ directory = directory, seen = "" }, pty)
     self.output = assert(io.popen(
         ("timeout -k 1 %d script -qefc 'bash %s/script' /dev/null <%s/keys 2>&1"):format(
@@ -23,6 +23,7 @@ function pty.open(text, seconds)
     self.output:setvbuf "no"
     self.keys = assert(io.open(directory .. "/keys", "w"))
     self.keys:setvbuf "no"
+    self.path = self:expect "^tty=(%S+)%.\r\n"
     return self
 end
 
@@ -48,6 +49,14 @@ function pty:expect(pattern)
     until results[1]
     self.seen = self.seen:sub(results[2] + 1)
     return table.unpack(results, 3, results.n)
+end
+
+-- Waits until a word shows among the terminal's settings, as stty -a names them.
+function pty:await_setting(word)
+    local shown = ("stty -F %s -a | grep -q -w -e %s"):format(self.path, word)
+    if not os.execute(("timeout 10 sh -c 'until %s; do :; done'"):format(shown)) then
+        error(("the terminal's settings do not become %s"):format(word), 2)
+    end
 end
 
 -- Reads to the end; all that came since the last match, without carriage returns.

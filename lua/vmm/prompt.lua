@@ -1,5 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- The Lua prompt: lines in, results out, as the lua program does it.
+--
+-- Who it talks to is a table of functions:
+--   read_line(prompt)  the next line typed, nil at the end; prompt is shown first
+--   write(text)
+--   interrupted()      true once a signal has asked to end
 
 local prompt = {}
 
@@ -11,26 +16,24 @@ local function is_incomplete(message)
 end
 
 --- Compile as an expression, else as statements.
-local function compile(source)
-    local chunk = load("return " .. source, "=prompt")
+local function compile(source, globals)
+    local chunk = load("return " .. source, "=prompt", "t", globals)
     if chunk then
         return chunk
     end
-    return load(source, "=prompt")
+    return load(source, "=prompt", "t", globals)
 end
 
 --- Read lines until they are a whole chunk.
 -- @return function; or nil and a message; or nil at the end of input
-local function read_chunk(on)
-    on.ask(FIRST)
-    local source = on.read_line()
+local function read_chunk(on, globals)
+    local source = on.read_line(FIRST)
     while source do
-        local chunk, message = compile(source)
+        local chunk, message = compile(source, globals)
         if chunk or not is_incomplete(message) then
             return chunk, message
         end
-        on.ask(MORE)
-        local line = on.read_line()
+        local line = on.read_line(MORE)
         source = line and source .. "\n" .. line
     end
     return nil
@@ -60,9 +63,10 @@ local function traceback(err)
 end
 
 --- Read, run and print until the end of input or a signal.
-function prompt.run(on)
+-- @param globals  the environment of what is typed
+function prompt.run(on, globals)
     while true do
-        local chunk, message = read_chunk(on)
+        local chunk, message = read_chunk(on, globals)
         if chunk then
             show(on, xpcall(chunk, traceback))
         elseif message then
