@@ -43,6 +43,10 @@ function ACTIONS.boot(command, on)
     return require("vmm.cli.boot").run(command, on)
 end
 
+function ACTIONS.check(command, on)
+    return require("vmm.cli.check").run(command, on)
+end
+
 --- Do what a command line says.
 -- @param argv  list of words, without the program's name
 -- @param on    the host to do it on (see vmm.cli.host); default: this one
@@ -59,10 +63,6 @@ function cli.main(argv, on)
         on.complain(message)
     end
     return on.interrupted() or code
-end
-
-function ACTIONS.check(command, on)
-    return require("vmm.cli.check").run(command, on)
 end
 
 return cli
