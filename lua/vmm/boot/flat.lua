@@ -38,7 +38,7 @@ flat.load = failure.catch(function(options)
         failure.raise("EINVAL", "mode %s: must be 16, 32 or 64", tostring(mode))
     end
     local address = options.address or (mode == 16 and 0x7c00 or 0x100000)
-    local new = plan.new("flat", options.mem)
+    local new = plan.new("flat", options)
     failure.check(options.load.raw(options.mem, options.image, address))
     new:note("image", address, options.image.size)
     enter(new, options.entry or address)

@@ -57,12 +57,14 @@ local function load_elf(plan, options, image, bzimage)
     }
 end
 
--- The range that a bzImage's own decompressor unpacks the kernel to, unless it chooses
--- another at random: aligned up from where it was loaded, never below its preferred address.
-local function runtime_range(info, gpa)
-    if not info.relocatable then return info.preferred_gpa, info.init_size end
-    local start = align_up(gpa, math.max(info.alignment, PAGE))
-    return math.max(start, info.preferred_gpa), info.init_size
+-- The end of the range that a bzImage unpacks itself into, unless it chooses another at
+-- random: aligned up from where it was loaded, never below its preferred address.
+local function runtime_end(info, gpa)
+    local start = info.preferred_gpa
+    if info.relocatable then
+        start = math.max(start, align_up(gpa, math.max(info.alignment, PAGE)))
+    end
+    return start + info.init_size
 end
 
 -- A bzImage as it is: its protected-mode part at himem_start, to unpack itself in the guest.
@@ -79,18 +81,12 @@ local function load_bzimage(plan, options, image, info)
     if gpa % PAGE ~= 0 then
         failure.raise("EINVAL", "himem_start 0x%x: must be a multiple of 0x1000", gpa)
     end
-    local start, size = runtime_range(info, gpa)
-    local ok, _, code = mem:check(start, size)
-    if not ok then
-        local format = "%s: needs 0x%x bytes of RAM at 0x%x to unpack itself (init_size)"
-        failure.raise(code, format, image.name, size, start)
-    end
-    info = check(options.load.bzimage(mem, image, gpa))
+    check(options.load.bzimage(mem, image, gpa))
     plan:note("kernel", gpa, info.kernel_bytes)
     return {
         entry = gpa + ENTRY_64,
         low = gpa,
-        high = math.max(start + size, gpa + info.init_size),
+        high = math.max(runtime_end(info, gpa), gpa + info.kernel_bytes),
         bzimage = info,
         how = "bzimage",
     }

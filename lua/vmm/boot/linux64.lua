@@ -12,19 +12,6 @@ local zero_page = require "vmm.boot.zero_page"
 
 local linux64 = {}
 
--- One node of the setup_data list: entropy for the guest's random number generator.
-local SETUP_RNG_SEED = 9
-local function place_seed(new, seed)
-    if not seed then return nil end
-    local room = layout.setup_data_size - 16
-    if #seed == 0 or #seed > room then
-        failure.raise("EINVAL", "rng_seed: %d bytes, must be 1 to %d", #seed, room)
-    end
-    local node = string.pack("<I8I4s4", 0, SETUP_RNG_SEED, seed)
-    new:write("setup data", layout.setup_data, node)
-    return layout.setup_data
-end
-
 -- Puts a kernel and what it needs into memory. options:
 --   mem, load     guest memory; the loaders (vmm.load)
 --   image         a vmlinux (ELF) or a bzImage
@@ -36,10 +23,9 @@ end
 --   slide         bytes added to the kernel's addresses, relocations applied (0)
 --   rsdp          address of the ACPI RSDP (none)
 --   reserved      more ranges for the e820 map, see layout.e820 (none)
---   rng_seed      string: entropy for the guest's random number generator (none)
 -- Returns a plan (vmm.boot.plan; kernel = vmm.boot.kernel's table) or nil, message, code.
 linux64.load = failure.catch(function(options)
-    local new = plan.new("linux64", options.mem)
+    local new = plan.new("linux64", options)
     local loaded = kernel.load(new, options)
     local bzimage = loaded.bzimage
     local initrd = kernel.load_initrd(new, options, loaded)
@@ -50,7 +36,6 @@ linux64.load = failure.catch(function(options)
         e820 = layout.e820(options.mem:regions(), options.reserved),
         initrd = initrd,
         rsdp = options.rsdp,
-        setup_data = place_seed(new, options.rng_seed),
         code32_start = loaded.how == "bzimage" and loaded.low or nil,
         kaslr = (options.slide or 0) ~= 0,
     }

@@ -3,21 +3,24 @@
 --
 -- A plan is a plain table:
 --   flow     "linux64" | "pvh" | "flat"
---   regs, sregs   for the first vCPU: `vcpu.regs = plan.regs` and so on
+--   sregs, regs   of the first vCPU: `vcpu.sregs = plan.sregs`, then `vcpu.regs = plan.regs`
 --   entry    the address of the first instruction
 --   placed   array of {what=, base=, size=}, ascending by base, nothing overlapping
 -- and what the flow adds. Its methods are for the flows.
 
 local failure = require "vmm.boot.failure"
+local options = require "vmm.boot.options"
 
 local plan = {}
 plan.__index = plan
 
-function plan.new(flow, mem)
+-- given: the flow's options, checked here
+function plan.new(flow, given)
+    options.check(flow, given)
     return setmetatable({ flow = flow, placed = {} }, {
         __index = plan,
         __name = "vmm.boot.plan",
-        mem = mem,
+        mem = given.mem,
     })
 end
 

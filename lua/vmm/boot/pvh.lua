@@ -46,7 +46,7 @@ end
 -- As linux64.load, with the same options (slide is not among them; a bzImage is always
 -- unpacked). Returns a plan or nil, message, code.
 pvh.load = failure.catch(function(options)
-    local image, new = options.image, plan.new("pvh", options.mem)
+    local image, new = options.image, plan.new("pvh", options)
     if image.kind == "bzimage" and options.unpack == false then
         local format = "%s: the PVH entry is in the unpacked kernel; allow unpack"
         failure.raise("EINVAL", format, image.name)

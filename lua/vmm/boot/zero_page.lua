@@ -28,7 +28,6 @@ local FIELD = {
     ramdisk_image = { 0x218, "<I4" },
     ramdisk_size = { 0x21c, "<I4" },
     cmd_line_ptr = { 0x228, "<I4" },
-    setup_data = { 0x250, "<I8" },
     e820_table = { 0x2d0, "c0" },
 }
 
@@ -90,8 +89,8 @@ end
 --   setup_header  string: a bzImage's bytes from 0x1f1 on; nil for a kernel without
 --   cmdline       address of the command line
 --   e820          array, layout.e820's result
--- and, optional, initrd = {base=, size=}, rsdp and setup_data (addresses), code32_start
--- (address, 32 bits), kaslr (boolean: the kernel was slid).
+-- and, optional, initrd = {base=, size=}, rsdp (address), code32_start (address, 32 bits),
+-- kaslr (boolean: the kernel was slid).
 function zero_page.build(from)
     local page = setmetatable({ bytes = ("\0"):rep(SIZE) }, Page)
     set_header(page, from.setup_header)
@@ -102,7 +101,6 @@ function zero_page.build(from)
     page:set("cmd_line_ptr", from.cmdline & LOW_32)
     page:set("ext_cmd_line_ptr", from.cmdline >> 32)
     page:set("acpi_rsdp_addr", from.rsdp or 0)
-    page:set("setup_data", from.setup_data or 0)
     if from.code32_start then page:set("code32_start", from.code32_start) end
     if from.initrd then set_initrd(page, from.initrd) end
     set_e820(page, from.e820)

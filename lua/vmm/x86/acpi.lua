@@ -56,7 +56,7 @@ local NO_REGISTER = ("\0"):rep(12)
 
 -- The FADT's fields after its header, in order (section 5.2.9).
 local function fadt_body(options, dsdt)
-    local power = options.power_port or layout.acpi_power_port
+    local power = layout.acpi_power_port
     local boot = BOOT_NO_VGA
         | (options.i8042 and BOOT_8042 | BOOT_LEGACY_DEVICES or 0)
         | (options.rtc and 0 or BOOT_NO_CMOS_RTC)
@@ -88,7 +88,7 @@ end
 
 local function madt_body(options)
     local count = options.vcpus
-    local parts = { string.pack("<I4I4", layout.lapic, options.pic and 1 or 0) }
+    local parts = { string.pack("<I4I4", layout.lapic, 0) }
     for id = 0, count - 1 do
         parts[#parts + 1] = madt_cpu(id, id)
     end
@@ -115,7 +115,7 @@ local function madt_body(options)
 end
 
 -- COM1 (or another 16550 at an ISA interrupt): what the console needs to interrupt.
-function acpi.serial_device(name, uid, port, irq)
+local function serial_device(name, uid, port, irq)
     return aml.device(name, {
         aml.name("_HID", aml.eisaid "PNP0501"),
         aml.name("_UID", uid),
@@ -127,7 +127,7 @@ function acpi.serial_device(name, uid, port, irq)
 end
 
 -- The CMOS clock, without its interrupt.
-function acpi.rtc_device(port)
+local function rtc_device(port)
     return aml.device("RTC", {
         aml.name("_HID", aml.eisaid "PNP0B00"),
         aml.name("_CRS", aml.resources { resource.io { base = port, size = 2 } }),
@@ -135,14 +135,13 @@ function acpi.rtc_device(port)
 end
 
 local function dsdt_body(options)
-    local devices = options.devices
-        or {
-            acpi.serial_device("COM1", 1, layout.serial_port, layout.serial_irq),
-            options.rtc and acpi.rtc_device(layout.rtc_port) or nil,
-        }
     return aml.encode {
         aml.name("\\_S5", aml.package { SLEEP_TYPE_S5, SLEEP_TYPE_S5, 0, 0 }),
-        aml.scope("\\_SB", devices),
+        aml.scope("\\_SB", {
+            serial_device("COM1", 1, layout.serial_port, layout.serial_irq),
+            options.rtc and rtc_device(layout.rtc_port) or {},
+            options.devices or {},
+        }),
     }
 end
 
@@ -181,12 +180,10 @@ end
 
 -- Makes the tables. options:
 --   vcpus       how many CPUs, APIC ids 0 .. vcpus - 1
---   devices     array of AML devices for \_SB (nil: the serial port, and the RTC if rtc)
+--   devices     array of AML terms for \_SB, after the serial port (none)
 --   rtc, i8042  boolean: the machine has one (false). A guest told of an i8042 probes for
 --               a keyboard; resetting through it works untold.
---   pic         boolean: it has 8259s (false)
 --   overrides   array of {irq=, gsi=, active_low=, level=} (none)
---   power_port  first of the three ports of sleep and reset (layout.acpi_power_port)
 --   tables      array of more tables: {signature=, revision=, body=} (none)
 -- Returns {base=, rsdp=, bytes=, tables=} or nil, message, code: bytes go to base; rsdp is
 -- the address to tell the kernel; tables is an array of {signature=, base=, bytes=}.

@@ -1,9 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- Raw images and the state they are entered with.
 
-package.path = "./lua/?.lua;./lua/?/init.lua;./tests/spec/support/?.lua;" .. package.path
-local fake_load = require "fake_load"
-local fake_memory = require "fake_memory"
+local fake_load = require "tests.spec.support.fake_load"
+local fake_memory = require "tests.spec.support.fake_memory"
 local flat = require "vmm.boot.flat"
 
 local MIB = 1 << 20

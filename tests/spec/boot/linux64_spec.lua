@@ -1,9 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- The 64-bit Linux entry: where things are put and what the kernel is told.
 
-package.path = "./lua/?.lua;./lua/?/init.lua;./tests/spec/support/?.lua;" .. package.path
-local fake_load = require "fake_load"
-local fake_memory = require "fake_memory"
+local fake_load = require "tests.spec.support.fake_load"
+local fake_memory = require "tests.spec.support.fake_memory"
 local layout = require "vmm.x86.layout"
 local linux64 = require "vmm.boot.linux64"
 
@@ -146,19 +145,6 @@ describe("linux64 with a bzImage", function()
         assert.equal(0x5a, zero_page_field(options.mem, 0x26b, "<I1"))
         assert.equal(0, zero_page_field(options.mem, 0x26c, "<I1"))
         assert.equal(layout.cmdline, zero_page_field(options.mem, 0x228, "<I4"))
-    end)
-
-    it("checks that it can unpack itself in RAM", function()
-        local _, none, message = load {
-            image = fake_load.bzimage_image(),
-            mem = fake_memory.new { { 0, 32 * MIB } },
-            unpack = false,
-        }
-        assert.is_nil(none)
-        assert.equal(
-            "bzImage: needs 0x2000000 bytes of RAM at 0x1000000 to unpack itself (init_size)",
-            message
-        )
     end)
 
     it("keeps the initrd out of where it unpacks itself", function()

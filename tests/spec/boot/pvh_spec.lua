@@ -1,9 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- The PVH entry: start info, module list, memory map and registers.
 
-package.path = "./lua/?.lua;./lua/?/init.lua;./tests/spec/support/?.lua;" .. package.path
-local fake_load = require "fake_load"
-local fake_memory = require "fake_memory"
+local fake_load = require "tests.spec.support.fake_load"
+local fake_memory = require "tests.spec.support.fake_memory"
 local pvh = require "vmm.boot.pvh"
 
 local MIB = 1 << 20

@@ -1,9 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- The ACPI tables: by hand-written checks, and by ACPICA's disassembler and interpreter.
 
-package.path = "./lua/?.lua;./lua/?/init.lua;./tests/spec/support/?.lua;" .. package.path
 local acpi = require "vmm.x86.acpi"
-local acpica = require "acpica"
+local acpica = require "tests.spec.support.acpica"
 local aml = require "vmm.x86.aml"
 local resource = require "vmm.x86.acpi_resource"
 

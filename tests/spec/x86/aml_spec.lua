@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- The AML builder: its bytes against the grammar of ACPI 6.4, chapter 20.
 
-package.path = "./lua/?.lua;./lua/?/init.lua;./tests/spec/support/?.lua;" .. package.path
 local aml = require "vmm.x86.aml"
 
 local function hex(value)

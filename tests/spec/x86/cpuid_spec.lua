@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- The CPUID policy: what becomes of the leaves that KVM supports.
 
-package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
 local cpuid = require "vmm.x86.cpuid"
 
 local INDEXED = 1

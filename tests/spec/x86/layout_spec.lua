@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- RAM ranges and memory maps.
 
-package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
 local layout = require "vmm.x86.layout"
 
 local MIB, GIB = 1 << 20, 1 << 30
@@ -102,7 +101,6 @@ describe("the fixed addresses of low memory", function()
             { layout.pvh_start_info, layout.pvh_start_info_size },
             { layout.zero_page, 0x1000 },
             { layout.boot_stack & ~0xfff, 0x1000 },
-            { layout.setup_data, layout.setup_data_size },
             { layout.cmdline, layout.cmdline_size },
             { layout.page_tables, layout.page_tables_size },
             { layout.base_memory_end, 0 },

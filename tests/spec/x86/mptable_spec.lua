@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- The MP tables, against the Intel MultiProcessor Specification 1.4.
 
-package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
 local mptable = require "vmm.x86.mptable"
 
 local function sum(bytes)

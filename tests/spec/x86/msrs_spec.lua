@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- The MSRs that a vCPU starts with.
 
-package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
 local msrs = require "vmm.x86.msrs"
 
 describe("initial MSRs", function()
