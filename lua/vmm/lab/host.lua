@@ -148,7 +148,8 @@ end
 function host.qemu(options)
     local argv = {
         options.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-        "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max",
+        -- Without XSAVE: under TCG a nested guest's XCR0 and its CPUID disagree, and Linux warns.
+        "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,-xsave",
         "-smp", tostring(options.cpus), "-m", tostring(options.memory_mib),
         "-kernel", options.kernel, "-initrd", options.initrd,
         "-append", "console=ttyS0 panic=-1 mitigations=off cryptomgr.notests quiet",
