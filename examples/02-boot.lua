@@ -66,15 +66,14 @@ assert(vm:device {
 })
 
 -- What firmware would leave in memory, then the kernel, then the first vCPU's registers.
-local acpi = assert(vmm.acpi.build { vcpus = count })
-assert(memory:write(acpi.base, acpi.bytes))
+local rsdp = assert(vmm.firmware.place(memory, { vcpus = count }))
 local plan = assert(vmm.boot.load {
     mem = memory,
     load = vmm.load,
     image = assert(vmm.load.open(kernel_path)),
     initrd = initrd_path and assert(vmm.load.open(initrd_path)),
     cmdline = cmdline,
-    rsdp = acpi.rsdp,
+    rsdp = rsdp,
 })
 vmm.boot.apply(plan, vcpus[1])
 for _, placed in ipairs(plan.placed) do

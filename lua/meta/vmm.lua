@@ -416,6 +416,8 @@ function console:find_line(text) end
 vmm.boot = {}
 ---@type table  every fixed address, ram_ranges(size), e820(...)
 vmm.layout = {}
+---@type table  place(mem, { vcpus = n, rtc = true, ... }) -> address of the RSDP
+vmm.firmware = {}
 ---@type table  build{ vcpus = n, ... } -> { base =, bytes =, rsdp = }
 vmm.acpi = {}
 ---@type table  build{ vcpus = n } -> { base =, bytes = }

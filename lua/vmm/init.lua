@@ -37,6 +37,7 @@ local LATER = {
     vm = { "vmm.machine", "new" }, -- a whole VM from a config table
     boot = { "vmm.boot" },
     layout = { "vmm.x86.layout" },
+    firmware = { "vmm.x86.firmware" },
     acpi = { "vmm.x86.acpi" },
     mptable = { "vmm.x86.mptable" },
     cpuid = { "vmm.x86.cpuid" },

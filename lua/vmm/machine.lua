@@ -2,14 +2,13 @@
 -- A whole PC from a config table: vmm.vm{...}.  Nothing here but the building blocks that a
 -- script of one's own can use as well.
 
-local acpi = require "vmm.x86.acpi"
 local boot = require "vmm.boot"
 local config = require "vmm.config"
 local console = require "vmm.console"
 local core = require "vmm.core"
 local cpuid = require "vmm.x86.cpuid"
+local firmware = require "vmm.x86.firmware"
 local layout = require "vmm.x86.layout"
-local mptable = require "vmm.x86.mptable"
 local msrs = require "vmm.x86.msrs"
 local terminal = require "vmm.terminal"
 require "vmm.vm"
@@ -82,16 +81,6 @@ local function add_devices(vm)
     check(vm:attach(core.acpi_power { vm = vm }, { pio = layout.acpi_power_port }))
 end
 
--- What the firmware of a PC would have left in memory: returns the RSDP's address.
-local function add_tables(vm)
-    local count = #vm.vcpus
-    local mp = check(mptable.build { vcpus = count })
-    check(vm.memory:write(mp.base, mp.bytes))
-    local tables = check(acpi.build { vcpus = count, rtc = true })
-    check(vm.memory:write(tables.base, tables.bytes))
-    return tables.rsdp
-end
-
 local function load_kernel(vm, options, rsdp)
     local image = check(core.load.open(options.path))
     local initrd = options.initrd and check(core.load.open(options.initrd))
@@ -120,7 +109,7 @@ local function build(vm, kvm, options)
     add_vcpus(vm, kvm, options.vcpus)
     add_console(vm, options.console)
     add_devices(vm)
-    local rsdp = add_tables(vm)
+    local rsdp = check(firmware.place(vm.memory, { vcpus = #vm.vcpus, rtc = true }))
     if options.kernel then load_kernel(vm, options.kernel, rsdp) end
     return vm
 end

@@ -69,7 +69,7 @@ local function fadt_body(options, dsdt)
     return string.pack("<I4I4I1I1I2", 0, 0, 0, 0, 0) -- FIRMWARE_CTRL .. SCI_INT
         .. ("\0"):rep(61) -- SMI_CMD .. CENTURY: fixed hardware, absent
         .. string.pack("<I2I1I4", boot, 0, flags)
-        .. port_register(power + 2)
+        .. port_register(layout.acpi_reset_port)
         .. string.pack("<I1I2I1", RESET_VALUE, 0, 4) -- and ARM flags, FADT minor version
         .. string.pack("<I8I8", 0, dsdt) -- X_FIRMWARE_CTRL, X_DSDT
         .. NO_REGISTER:rep(8) -- X_PM1a_EVT_BLK .. X_GPE1_BLK

@@ -29,7 +29,8 @@ layout.base_memory_end = 0x9fc00
 layout.acpi = 0xe0000
 layout.acpi_size = 0x1e000
 layout.mptable = 0xfe000
-layout.mptable_size = 0x2000
+layout.mptable_size = 0x1ff0
+layout.reset_vector = 0xffff0 -- F000:FFF0
 
 -- High memory, where kernels are loaded.
 layout.himem_start = 1 * MIB
@@ -46,16 +47,17 @@ layout.serial_irq = 4
 layout.rtc_port = 0x70
 layout.i8042_port = 0x60 -- and 0x64
 layout.debug_port = 0x80 -- power-on self test codes
-layout.acpi_power_port = 0x600 -- +0 sleep control, +1 sleep status, +2 reset
+layout.acpi_power_port = 0x600 -- +0 sleep control, +1 sleep status
+layout.acpi_reset_port = 0x602 -- +2 of the same device
 layout.ioapic_pins = 24
 
--- Types of an e820 entry (ACPI 6.4, table 15-374).
+-- Types of an e820 entry (ACPI 6.4, table 15.4).
 layout.E820_RAM = 1
 layout.E820_RESERVED = 2
 layout.E820_ACPI = 3
 
 local SMALLEST = 1 * MIB
-local LARGEST = 1 << 46 -- the physical address bits that page-table-walking hosts offer
+local LARGEST = 1 << 46 -- 64 TiB
 
 -- The RAM ranges of a machine with size_bytes of memory: an array of {base, size}, for
 -- vmm.memory's `ranges`. size_bytes: 1 MiB .. 64 TiB, whole pages of 4096.

@@ -106,6 +106,7 @@ describe("the fixed addresses of low memory", function()
             { layout.base_memory_end, 0 },
             { layout.acpi, layout.acpi_size },
             { layout.mptable, layout.mptable_size },
+            { layout.reset_vector, 16 },
             { layout.himem_start, 0 },
         }
         for i = 2, #places do
