@@ -219,7 +219,7 @@ static uint64_t default_length(const struct vmm_device *device)
     static const struct {
         const char *name;
         uint64_t length;
-    } lengths[] = {{"serial", 8}, {"i8042", 1}, {"rtc", 2}, {"acpi_power", 3}};
+    } lengths[] = {{"serial", 8}, {"i8042", 1}, {"rtc", 2}, {"acpi-power", 3}};
 
     for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
         if (strcmp(device->ops->name, lengths[i].name) == 0)
