@@ -57,8 +57,6 @@ static enum boot_unpack_result run_lzma(struct boot_unpack *unpack,
     stream->next_out = unpack->out;
     stream->avail_out = unpack->room;
     ret = lzma_code(stream, LZMA_FINISH);
-    if (ret == LZMA_OK) /* says BUF_ERROR only when asked once more */
-        ret = lzma_code(stream, LZMA_FINISH);
     unpack->in_used = unpack->in_bytes - stream->avail_in;
     unpack->out_used = unpack->room - stream->avail_out;
     lzma_end(stream);
