@@ -150,21 +150,60 @@ static void a_callback_removes_itself_and_one_that_is_pending(void **state)
     }
 }
 
+struct pair {
+    struct watched w[2];
+};
+
+static void pause_both(void *context, uint32_t events)
+{
+    struct pair *pair = context;
+
+    for (int i = 0; i < 2; i++) {
+        note(&pair->w[i], events);
+        assert_int_equal(vmm_watch_modify(pair->w[i].watch, 0), 0);
+    }
+}
+
+/* Both hang up at once. */
+static void
+a_watch_paused_while_its_event_is_pending_is_not_called(void **state)
+{
+    struct fixture *f = *state;
+    struct pair pair = {0};
+    int fds[2][2];
+
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pipe(fds[i]), 0);
+        close(fds[i][1]);
+        assert_int_equal(vmm_loop_watch(f->loop, fds[i][0], EPOLLIN, pause_both,
+                                        &pair, &pair.w[i].watch, &f->err),
+                         0);
+    }
+    assert_int_equal(vmm_loop_step(f->loop, PATIENCE), 1);
+    assert_int_equal(vmm_loop_step(f->loop, 0), 0);
+    for (int i = 0; i < 2; i++) {
+        vmm_watch_remove(pair.w[i].watch);
+        close(fds[i][0]);
+    }
+}
+
 struct replaced {
     struct fixture *f;
     struct watched w[2];
     int fds[2][2];
 };
 
-/* Watch both fds anew with another callback. */
+/* Empty both pipes, and watch them anew with another callback. */
 static void replace_both(void *context, uint32_t events)
 {
     struct replaced *r = context;
+    char byte;
 
     (void)events;
     for (int i = 0; i < 2; i++) {
+        assert_int_equal(read(r->fds[i][0], &byte, 1), 1);
         vmm_watch_remove(r->w[i].watch);
-        vmm_loop_watch(r->f->loop, r->fds[i][0], EPOLLOUT, note, &r->w[i],
+        vmm_loop_watch(r->f->loop, r->fds[i][0], EPOLLIN, note, &r->w[i],
                        &r->w[i].watch, &r->f->err);
     }
 }
@@ -341,6 +380,7 @@ int main(void)
         TEST(a_regular_file_is_always_ready),
         TEST(an_fd_is_watched_once),
         TEST(a_callback_removes_itself_and_one_that_is_pending),
+        TEST(a_watch_paused_while_its_event_is_pending_is_not_called),
         TEST(a_watch_gets_no_event_of_its_predecessor_on_that_fd),
         TEST(the_loops_fd_is_readable_when_there_is_something_to_do),
         TEST(a_step_within_a_callback_is_refused),

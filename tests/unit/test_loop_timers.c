@@ -101,6 +101,23 @@ static void five_hundred_timers_fire_by_deadline(void **state)
     assert_int_equal(vmm_loop_step(f->loop, 1 * MS), 0);
 }
 
+/* The cancelled one has the timerfd expire all the same. */
+static void a_step_goes_on_waiting_where_a_timer_was_cancelled(void **state)
+{
+    struct fixture *f = *state;
+    struct timed t[2] = {{0}, {0}};
+
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(
+            vmm_loop_timer(f->loop, fire, &t[i], &t[i].timer, &f->err), 0);
+        vmm_timer_set(t[i].timer, (uint64_t)(i * 10 + 1) * MS, 0);
+    }
+    vmm_timer_cancel(t[0].timer);
+    assert_int_equal(vmm_loop_step(f->loop, PATIENCE), 1);
+    assert_int_equal(t[0].calls, 0);
+    assert_int_equal(t[1].calls, 1);
+}
+
 static void remove_timers(void *context)
 {
     struct timed *t = context;
@@ -146,6 +163,7 @@ int main(void)
         TEST(a_timer_fires_once_and_not_early),
         TEST(a_periodic_timer_goes_on_until_cancelled),
         TEST(five_hundred_timers_fire_by_deadline),
+        TEST(a_step_goes_on_waiting_where_a_timer_was_cancelled),
         TEST(a_timer_removes_itself_and_one_that_is_due),
         TEST(a_delay_too_long_to_count_means_never),
     };
