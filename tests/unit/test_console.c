@@ -91,6 +91,22 @@ static void a_listener_hears_of_output(void **state)
     assert_int_equal(heard, 1);
 }
 
+/* The loop would look again a moment after the first byte; this is sooner. */
+static void a_ring_half_full_is_drained_at_once(void **state)
+{
+    struct fixture *f = *state;
+    int heard = 0;
+    struct vmm_console_listener listener = {.on_output = count,
+                                            .context = &heard};
+
+    vmm_console_listen(f->console, &listener);
+    output(f, "a");
+    settle(f);
+    output(f, "01234567");
+    assert_int_equal(vmm_loop_step(f->loop, 0), 1);
+    assert_int_equal(heard, 2);
+}
+
 /* ---- texts -------------------------------------------------------------- */
 
 static void a_text_is_found_across_drains_and_overlapping_itself(void **state)
@@ -542,6 +558,7 @@ int main(void)
         TEST_SMALL(only_the_last_bytes_are_kept),
         TEST(captured_bytes_know_when_they_arrived),
         TEST(a_listener_hears_of_output),
+        TEST_SMALL(a_ring_half_full_is_drained_at_once),
         TEST(a_text_is_found_across_drains_and_overlapping_itself),
         TEST(texts_out_of_bounds_are_refused),
         TEST(output_goes_to_every_sink),

@@ -75,6 +75,19 @@ static void a_childs_end_is_told_with_its_exit_code(void **state)
     assert_int_equal(errno, ECHILD);
 }
 
+static void a_child_that_has_ended_before_is_told_too(void **state)
+{
+    struct fixture *f = *state;
+    struct process p = {0};
+    pid_t pid = start(7);
+    siginfo_t info;
+
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    watch_child(f, &p, pid);
+    assert_int_equal(vmm_loop_step(f->loop, PATIENCE), 1);
+    assert_int_equal(p.exit_code, 7);
+}
+
 static void a_killed_child_is_told_with_its_signal(void **state)
 {
     struct fixture *f = *state;
@@ -147,6 +160,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_childs_end_is_told_with_its_exit_code),
+        TEST(a_child_that_has_ended_before_is_told_too),
         TEST(a_killed_child_is_told_with_its_signal),
         TEST(a_removed_child_goes_on_and_can_be_waited_for),
         TEST(a_child_reaped_elsewhere_has_no_exit_code),
