@@ -88,7 +88,7 @@ static void string_input_takes_every_byte_in_order(void **state)
         struct vmm_exit exit = tiny_run(&g, VMM_EXIT_PIO_READ);
 
         assert_in_range(exit.u.io.count, 1, 4 - len);
-        memcpy(exit.u.io.data, "disk" + len, exit.u.io.count);
+        memcpy(exit.u.io.data, &"disk"[len], exit.u.io.count);
         len += exit.u.io.count;
     }
     tiny_run(&g, VMM_EXIT_HALT);
