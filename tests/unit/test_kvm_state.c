@@ -171,18 +171,17 @@ static void what_kvm_refuses_is_named(void **state)
 /* ---- MSRs -------------------------------------------------------------------
  */
 
-#define SYSENTER_EIP 0x176
-#define NO_SUCH_MSR  0x12345678
+#define LSTAR       0xc0000082
+#define NO_SUCH_MSR 0x12345678
 
 static void msrs_keep_what_they_are_set_to(void **state)
 {
     struct tiny_guest g = halting_guest(state);
     const struct kvm_msr_entry in[] = {
-        {.index = SYSENTER_EIP, .data = 0xffff800012345678},
+        {.index = LSTAR, .data = 0xffff800012345678},
         {.index = 0xc0000081, .data = 0x0023001000000000}, /* STAR */
     };
-    struct kvm_msr_entry out[] = {{.index = 0xc0000081},
-                                  {.index = SYSENTER_EIP}};
+    struct kvm_msr_entry out[] = {{.index = 0xc0000081}, {.index = LSTAR}};
 
     assert_ok(vmm_vcpu_set_msrs(g.vcpu, in, 2, &err));
     assert_ok(vmm_vcpu_get_msrs(g.vcpu, out, 2, &err));
@@ -196,9 +195,9 @@ static void a_refused_msr_is_named(void **state)
 {
     struct tiny_guest g = halting_guest(state);
     struct kvm_msr_entry entries[] = {
-        {.index = SYSENTER_EIP, .data = 1},
+        {.index = LSTAR, .data = 1},
         {.index = NO_SUCH_MSR, .data = 0xab},
-        {.index = SYSENTER_EIP, .data = 2},
+        {.index = LSTAR, .data = 2},
     };
 
     assert_refused(vmm_vcpu_get_msrs(g.vcpu, entries, 3, &err), EINVAL,
@@ -214,7 +213,7 @@ static void more_msrs_than_one_call_takes_are_moved_whole(void **state)
     struct kvm_msr_entry entries[600] = {0};
 
     for (size_t i = 0; i < 600; i++)
-        entries[i] = (struct kvm_msr_entry){.index = SYSENTER_EIP, .data = i};
+        entries[i] = (struct kvm_msr_entry){.index = LSTAR, .data = i};
     assert_ok(vmm_vcpu_set_msrs(g.vcpu, entries, 600, &err));
     assert_ok(vmm_vcpu_get_msrs(g.vcpu, entries, 600, &err));
     for (size_t i = 0; i < 600; i++)
