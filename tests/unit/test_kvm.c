@@ -10,8 +10,7 @@
 #include "kvm/internal.h"
 #include "tiny_guest.h"
 
-/* ---- opening --------------------------------------------------------------
- */
+/* ---- opening ------------------------------------------------------------ */
 
 static void a_missing_device_says_what_to_load(void **state)
 {
@@ -99,8 +98,7 @@ static void a_text_is_optional(void **state)
     vmm_kvm_close(NULL);
 }
 
-/* ---- capabilities ---------------------------------------------------------
- */
+/* ---- capabilities ------------------------------------------------------- */
 
 static int has_all(void *context, int capability)
 {
@@ -175,8 +173,7 @@ static void capabilities_are_asked_of_the_kernel(void **state)
     assert_int_equal(vmm_kvm_capability(kvm, 99999), 0);
 }
 
-/* ---- the host --------------------------------------------------------------
- */
+/* ---- the host ----------------------------------------------------------- */
 
 static void hardware_is_what_proc_cpuinfo_says(void **state)
 {

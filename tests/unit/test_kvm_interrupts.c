@@ -76,8 +76,7 @@ static struct tiny_guest start_waiting(void **state, struct tiny_log *log)
     return g;
 }
 
-/* ---- lines ------------------------------------------------------------------
- */
+/* ---- lines -------------------------------------------------------------- */
 
 static void each_rise_of_a_line_interrupts_the_guest_once(void **state)
 {
@@ -128,8 +127,7 @@ static void lines_that_cannot_work_are_refused(void **state)
     tiny_free(&without);
 }
 
-/* ---- messages, eventfds, routing --------------------------------------------
- */
+/* ---- messages, eventfds, routing ---------------------------------------- */
 
 static void a_message_interrupts_the_guest(void **state)
 {
@@ -210,8 +208,7 @@ static void more_routes_than_kvm_takes_are_refused(void **state)
     tiny_free(&g);
 }
 
-/* ---- notifications ----------------------------------------------------------
- */
+/* ---- notifications ------------------------------------------------------ */
 
 /* mov al, 5; out 0x42, al; mov al, 7; out 0x42, al; mov [0xf000...]; hlt */
 static void

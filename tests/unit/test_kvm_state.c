@@ -12,8 +12,7 @@ static struct tiny_guest halting_guest(void **state)
     return tiny_new(state, "\xf4", 1, &irqchip);
 }
 
-/* ---- by name ----------------------------------------------------------------
- */
+/* ---- by name ------------------------------------------------------------ */
 
 static void each_state_can_be_set_to_what_was_got(void **state)
 {
@@ -168,8 +167,7 @@ static void what_kvm_refuses_is_named(void **state)
     tiny_free(&g);
 }
 
-/* ---- MSRs -------------------------------------------------------------------
- */
+/* ---- MSRs --------------------------------------------------------------- */
 
 #define LSTAR       0xc0000082
 #define NO_SUCH_MSR 0x12345678
@@ -225,8 +223,7 @@ static void more_msrs_than_one_call_takes_are_moved_whole(void **state)
     tiny_free(&g);
 }
 
-/* ---- CPUID, translation -----------------------------------------------------
- */
+/* ---- CPUID, translation ------------------------------------------------- */
 
 static void cpuid_entries_come_back(void **state)
 {
@@ -291,8 +288,7 @@ static void virtual_addresses_are_translated(void **state)
     tiny_free(&g);
 }
 
-/* ---- while it runs ----------------------------------------------------------
- */
+/* ---- while it runs ------------------------------------------------------ */
 
 static void state_waits_for_the_vcpu_to_be_paused(void **state)
 {

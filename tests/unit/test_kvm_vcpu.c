@@ -15,8 +15,7 @@ static uint64_t rip_of(struct tiny_guest *g)
     return regs.rip;
 }
 
-/* ---- ports ------------------------------------------------------------------
- */
+/* ---- ports -------------------------------------------------------------- */
 
 static void a_port_write_brings_its_byte(void **state)
 {
@@ -97,8 +96,7 @@ static void string_input_takes_every_byte_in_order(void **state)
     tiny_free(&g);
 }
 
-/* ---- memory-mapped I/O ------------------------------------------------------
- */
+/* ---- memory-mapped I/O -------------------------------------------------- */
 
 static void memory_accesses_outside_of_ram_come_with_their_address(void **state)
 {
@@ -120,8 +118,7 @@ static void memory_accesses_outside_of_ram_come_with_their_address(void **state)
     tiny_free(&g);
 }
 
-/* ---- completion -------------------------------------------------------------
- */
+/* ---- completion --------------------------------------------------------- */
 
 static void completing_a_read_shows_its_value_in_the_registers(void **state)
 {
@@ -169,8 +166,7 @@ completing_an_access_across_pages_brings_its_second_half(void **state)
     tiny_free(&g);
 }
 
-/* ---- the other exits --------------------------------------------------------
- */
+/* ---- the other exits ---------------------------------------------------- */
 
 static void a_triple_fault_is_a_shutdown(void **state)
 {
@@ -254,8 +250,7 @@ static void a_kick_before_the_run_gives_no_exit(void **state)
     tiny_free(&g);
 }
 
-/* ---- NMI --------------------------------------------------------------------
- */
+/* ---- NMI ---------------------------------------------------------------- */
 
 /* cli; mov al, 'r'; out 0x70, al; 1: hlt; jmp 1b */
 static const uint8_t halting_code[] = {0xfa, 0xb0, 'r',  0xe6,

@@ -16,8 +16,7 @@ static struct vmm_vm *new_vm(void **state)
 static const struct vmm_irqchip_config plain_irqchip = {.pit = false};
 static const struct vmm_irqchip_config with_pit = {.pit = true};
 
-/* ---- memory ---------------------------------------------------------------
- */
+/* ---- memory ------------------------------------------------------------- */
 
 static void every_region_becomes_memory_and_holes_do_not(void **state)
 {
@@ -111,8 +110,7 @@ static void a_region_that_kvm_refuses_is_named_and_none_stays(void **state)
     vmm_memory_unref(memory);
 }
 
-/* ---- the irqchip ------------------------------------------------------------
- */
+/* ---- the irqchip -------------------------------------------------------- */
 
 static void an_irqchip_comes_once_and_before_vcpus(void **state)
 {
@@ -174,8 +172,7 @@ static void memory_beside_the_irqchip_is_fine(void **state)
     vmm_memory_unref(memory);
 }
 
-/* ---- vCPU ids --------------------------------------------------------------
- */
+/* ---- vCPU ids ----------------------------------------------------------- */
 
 static void vcpu_ids_are_checked(void **state)
 {
@@ -193,8 +190,7 @@ static void vcpu_ids_are_checked(void **state)
     vmm_vm_free(vm);
 }
 
-/* ---- state ------------------------------------------------------------------
- */
+/* ---- state -------------------------------------------------------------- */
 
 static void the_clock_is_set_and_goes_on(void **state)
 {

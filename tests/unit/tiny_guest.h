@@ -67,7 +67,7 @@ static inline struct vmm_kvm *tiny_kvm(void **state)
     return *state;
 }
 
-/* ---- the guest ----------------------------------------------------------- */
+/* ---- the guest ---------------------------------------------------------- */
 
 struct tiny_guest {
     struct vmm_vm *vm;
@@ -137,7 +137,7 @@ static inline struct vmm_exit tiny_run(struct tiny_guest *g,
     return exit;
 }
 
-/* ---- the guest on a thread ----------------------------------------------- */
+/* ---- the guest on a thread ---------------------------------------------- */
 
 /* Counts port writes and keeps the last byte; other exits end the thread. */
 struct tiny_log {

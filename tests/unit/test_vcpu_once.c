@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* A vCPU run one exit at a time, with and without a thread of its own. */
+#include "fake_vcpu.h"
+
+static void a_vcpu_without_a_thread_runs_once(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_new(FAKE_WRITES);
+    struct vmm_error err;
+    struct vmm_exit exit;
+
+    assert_int_equal(vmm_vcpu_run_once(&fake->vcpu, &exit, &err), 0);
+    assert_int_equal(exit.type, VMM_EXIT_PIO_WRITE);
+    assert_true(atomic_load(&fake->incomplete));
+    assert_int_equal(vmm_vcpu_complete_io(&fake->vcpu, &err), 0);
+    assert_false(atomic_load(&fake->incomplete));
+    assert_int_equal(atomic_load(&fake->entries), 2);
+    assert_int_equal(vmm_vcpu_complete_io(&fake->vcpu, &err), 0);
+    assert_int_equal(atomic_load(&fake->entries), 2);
+    assert_int_equal(vmm_vcpu_run_once(&fake->vcpu, &exit, &err), 0);
+    assert_int_equal(exit.type, VMM_EXIT_PIO_WRITE);
+    fake_free(fake);
+}
+
+static void an_access_that_completion_brings_comes_next(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_new(FAKE_WRITES);
+    struct vmm_error err;
+    struct vmm_exit exit;
+
+    assert_int_equal(vmm_vcpu_run_once(&fake->vcpu, &exit, &err), 0);
+    fake->pieces = 1;
+    assert_int_equal(vmm_vcpu_complete_io(&fake->vcpu, &err), -EAGAIN);
+    assert_string_equal(err.text,
+                        "vCPU 7: the instruction made another access: handle "
+                        "the exit that running it once gives next");
+    assert_int_equal(vmm_vcpu_complete_io(&fake->vcpu, &err), -EAGAIN);
+    assert_int_equal(vmm_vcpu_run_once(&fake->vcpu, &exit, &err), 0);
+    assert_int_equal(exit.type, VMM_EXIT_PIO_WRITE);
+    assert_int_equal(atomic_load(&fake->entries), 2);
+    assert_int_equal(vmm_vcpu_complete_io(&fake->vcpu, &err), 0);
+    fake_free(fake);
+}
+
+static void a_kick_cuts_the_next_single_run_short(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_new(FAKE_WRITES);
+    struct vmm_error err;
+    struct vmm_exit exit;
+
+    vmm_vcpu_kick(&fake->vcpu);
+    assert_int_equal(vmm_vcpu_run_once(&fake->vcpu, &exit, &err), 0);
+    assert_int_equal(exit.type, VMM_EXIT_NONE);
+    assert_int_equal(vmm_vcpu_run_once(&fake->vcpu, &exit, &err), 0);
+    assert_int_equal(exit.type, VMM_EXIT_PIO_WRITE);
+    fake_free(fake);
+}
+
+static void a_kick_survives_the_completion_of_io(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_new(FAKE_WRITES);
+    struct vmm_error err;
+    struct vmm_exit exit;
+
+    assert_int_equal(vmm_vcpu_run_once(&fake->vcpu, &exit, &err), 0);
+    vmm_vcpu_kick(&fake->vcpu);
+    assert_int_equal(vmm_vcpu_complete_io(&fake->vcpu, &err), 0);
+    assert_int_equal(vmm_vcpu_run_once(&fake->vcpu, &exit, &err), 0);
+    assert_int_equal(exit.type, VMM_EXIT_NONE);
+    fake_free(fake);
+}
+
+static void a_paused_vcpu_may_be_run_once_by_another_thread(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_start(FAKE_WRITES, finish);
+    struct vmm_error err;
+    struct vmm_exit exit;
+
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(vmm_vcpu_run_once(&fake->vcpu, &exit, &err), 0);
+    assert_int_equal(atomic_load(&fake->exits), 0);
+    vmm_vcpu_request_resume(&fake->vcpu);
+    wait_stopped(fake);
+    assert_int_equal(atomic_load(&fake->exits), 1);
+    fake_free(fake);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_vcpu_without_a_thread_runs_once),
+        cmocka_unit_test(an_access_that_completion_brings_comes_next),
+        cmocka_unit_test(a_kick_cuts_the_next_single_run_short),
+        cmocka_unit_test(a_kick_survives_the_completion_of_io),
+        cmocka_unit_test(a_paused_vcpu_may_be_run_once_by_another_thread),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
