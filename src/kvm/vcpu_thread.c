@@ -139,7 +139,9 @@ static bool wait_for_turn(struct vmm_vcpu *vcpu)
     for (;;) {
         if (vcpu->state == VMM_VCPU_STOPPING)
             return false;
-        if (vcpu->state == VMM_VCPU_RUNNING && vcpu->pause_requested) {
+        if (vcpu->state == VMM_VCPU_PAUSED || vcpu->borrowed) {
+            pthread_cond_wait(&vcpu->changed, &vcpu->lock);
+        } else if (vcpu->pause_requested) {
             if (!settle(vcpu))
                 return false;
             /* A handler may have run: is it still to be paused? */
@@ -148,8 +150,6 @@ static bool wait_for_turn(struct vmm_vcpu *vcpu)
                 vcpu->state = VMM_VCPU_PAUSED;
                 pthread_cond_broadcast(&vcpu->changed);
             }
-        } else if (vcpu->state == VMM_VCPU_PAUSED || vcpu->borrowed) {
-            pthread_cond_wait(&vcpu->changed, &vcpu->lock);
         } else {
             serve_nmi(vcpu);
             __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);

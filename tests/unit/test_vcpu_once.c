@@ -89,6 +89,35 @@ static void a_paused_vcpu_may_be_run_once_by_another_thread(void **state)
     fake_free(fake);
 }
 
+static void *run_it_once(void *argument)
+{
+    struct fake *fake = argument;
+    struct vmm_exit exit;
+
+    return vmm_vcpu_run_once(&fake->vcpu, &exit, NULL) == 0 ? fake : NULL;
+}
+
+static void a_pause_waits_for_the_caller_that_runs_the_vcpu(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_start(FAKE_HALTS, NULL);
+    pthread_t runner;
+    void *ran;
+
+    assert_int_equal(pthread_create(&runner, NULL, run_it_once, fake), 0);
+    wait_until_more(fake, &fake->halts, 0);
+    vmm_vcpu_request_resume(&fake->vcpu);
+    vmm_vcpu_request_pause(&fake->vcpu);
+    assert_int_equal(vmm_vcpu_wait_stopped(&fake->vcpu, 20000000), -ETIMEDOUT);
+    pthread_kill(runner, SIGRTMIN);
+    pthread_join(runner, &ran);
+    assert_ptr_equal(ran, fake);
+    wait_stopped(fake);
+    assert_state(fake, VMM_VCPU_PAUSED);
+    assert_int_equal(atomic_load(&fake->entries), 1);
+    fake_free(fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -97,6 +126,7 @@ int main(void)
         cmocka_unit_test(a_kick_cuts_the_next_single_run_short),
         cmocka_unit_test(a_kick_survives_the_completion_of_io),
         cmocka_unit_test(a_paused_vcpu_may_be_run_once_by_another_thread),
+        cmocka_unit_test(a_pause_waits_for_the_caller_that_runs_the_vcpu),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
