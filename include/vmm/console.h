@@ -57,6 +57,9 @@ VMM_API size_t vmm_console_output(struct vmm_console *console,
 /* Input for the guest: up to max bytes, 0 when there is none. */
 VMM_API size_t vmm_console_pull(struct vmm_console *console, uint8_t *bytes,
                                 size_t max);
+/* Have input_ready called from the loop's thread, if there is input: for a
+ * device that takes it in turns. */
+VMM_API void vmm_console_announce(struct vmm_console *console);
 
 /* ---- the host's side ---------------------------------------------------- */
 

@@ -18,6 +18,12 @@ struct vmm_serial_config {
     struct vmm_irq_line irq;
     size_t (*output)(void *context, const uint8_t *bytes, size_t len);
     size_t (*pull)(void *context, uint8_t *bytes, size_t max);
+    /* May be NULL.  A guest that takes its input by interrupts has read all it
+     * had: call vmm_serial_input_ready soon, from another thread, if there is
+     * more.  In between it gets to do something else.  Without drained the
+     * next bytes are pulled at once: the interrupt handler of a guest then
+     * runs as long as there is input. */
+    void (*drained)(void *context);
     void *context;
 };
 VMM_API int vmm_serial_new(const struct vmm_serial_config *config,

@@ -20,10 +20,8 @@ void vmm_console_connect(struct vmm_console *console,
     pthread_mutex_lock(&console->port_lock);
     console->port = port ? *port : (struct vmm_console_port){0};
     pthread_mutex_unlock(&console->port_lock);
-    if (port) {
-        atomic_store(&console->in_announce, true);
-        vmm_wakeup_signal(console->wakeup);
-    }
+    if (port)
+        vmm_console_announce(console);
 }
 
 /* Have the waiters for room go on when it is time. */
@@ -43,6 +41,14 @@ size_t vmm_console_pull(struct vmm_console *console, uint8_t *bytes, size_t max)
     if (len)
         check_room(console);
     return len;
+}
+
+void vmm_console_announce(struct vmm_console *console)
+{
+    if (vmm_ring_used(&console->in) == 0)
+        return; /* what comes later announces itself */
+    atomic_store(&console->in_announce, true);
+    vmm_wakeup_signal(console->wakeup);
 }
 
 void vmm_console_input_arrived(struct vmm_console *console)

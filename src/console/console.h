@@ -43,7 +43,7 @@ struct vmm_console {
     atomic_bool out_refused;   /* the device waits for output_ready */
     atomic_bool in_wanted;     /* a source or sender waits for room in `in` */
     atomic_bool in_room;       /* and now there is some */
-    atomic_bool in_announce;   /* a device was connected */
+    atomic_bool in_announce;   /* the device wants to hear of input again */
 
     pthread_mutex_t lock;
     bool closing; /* callbacks have nothing left to do */

@@ -41,6 +41,7 @@ static void serial_reset(struct vmm_device *device)
     s->thre_interrupt = false;
     s->break_waiting = false;
     s->rts_was_set = false;
+    s->reads_iir = false;
     vmm_serial_update_irq(s);
 }
 
@@ -110,6 +111,7 @@ void vmm_serial_disconnect(struct vmm_device *device)
     vmm_device_enter(device);
     s->config.output = NULL;
     s->config.pull = NULL;
+    s->config.drained = NULL;
     vmm_serial_transmit(s); /* into the void, so that no guest waits for ever */
     vmm_serial_update_irq(s);
     vmm_device_leave(device);

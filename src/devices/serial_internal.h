@@ -10,7 +10,9 @@
  * transmitter as soon as the host takes it, the next comes in as soon as there
  * is room, and the four character times of the character timeout have always
  * passed.  So that a driver behind an edge-triggered interrupt controller
- * misses nothing, each such event shows an edge on the interrupt line.
+ * misses nothing, each such event shows an edge on the interrupt line.  And so
+ * that a driver's handler comes to an end though the input does not, the host
+ * may ask to be told (drained) before more follows.
  *
  * Flow control: while the host takes no output, bytes stay in the transmitter
  * with THRE and TEMT clear, as on a slow wire.  Input stays with the host
@@ -97,7 +99,9 @@ struct serial {
     bool timeout;        /* the character timeout has passed */
     bool break_waiting;  /* a break that found no room */
     bool rts_was_set;
-    bool irq;
+    bool irq;        /* as the line was last told */
+    bool edge_shown; /* the line has gone up since IIR was last read */
+    bool reads_iir;  /* the driver looks at IIR to see what has interrupted */
 };
 
 /* FCR bit 0: there are FIFOs; else both sides hold one character. */
@@ -133,6 +137,8 @@ void vmm_serial_clear_receiver(struct serial *s);
  * as the guest looks for it, if it has read all there was. */
 void vmm_serial_pull_if_awaited(struct serial *s);
 void vmm_serial_pull_if_polled(struct serial *s);
+/* The guest has read all there was: the host may go on, or its turn comes. */
+void vmm_serial_drained(struct serial *s);
 
 /* MCR has changed, and with it, in loopback, the modem's inputs. */
 void vmm_serial_update_modem_status(struct serial *s);

@@ -36,6 +36,7 @@ void vmm_serial_update_irq(struct serial *s)
     if (level == s->irq)
         return;
     s->irq = level;
+    s->edge_shown |= level;
     vmm_irq_set(&s->config.irq, level);
 }
 
@@ -44,10 +45,13 @@ void vmm_serial_update_irq(struct serial *s)
  * source, or the same, keeps the line up.  On the wire of a real chip time
  * would have passed, and a handler would have let the line down meanwhile.
  * update_irq, at the end of the access, raises the line again.
+ *
+ * A driver that reads IIR will read it again, so one edge in between is
+ * enough: each costs two system calls, and may cost the guest an interrupt.
  */
 static void interrupt_anew(struct serial *s, uint8_t source)
 {
-    if (!(s->ier & source) || !s->irq)
+    if (!(s->ier & source) || !s->irq || (s->reads_iir && s->edge_shown))
         return;
     s->irq = false;
     vmm_irq_set(&s->config.irq, false);
@@ -114,7 +118,7 @@ uint8_t vmm_serial_take(struct serial *s)
     memmove(s->receiver, s->receiver + 1, s->received * sizeof(s->receiver[0]));
     reveal_errors(s);
     s->timeout = false;
-    if (s->received > 0 && s->received < trigger_level(s)) {
+    if (s->received > 0) {
         time_out(s);
         interrupt_anew(s, IER_ERBFI);
     }
@@ -154,15 +158,31 @@ static void pull(struct serial *s)
         vmm_serial_receive(s, bytes[i], 0);
 }
 
+/* Whether the guest waits for an interrupt that can reach it. */
+static bool input_awaited(const struct serial *s)
+{
+    return s->ier & IER_ERBFI && s->mcr & MCR_OUT2;
+}
+
 void vmm_serial_pull_if_awaited(struct serial *s)
 {
-    if (s->ier & IER_ERBFI && s->mcr & MCR_OUT2)
+    if (input_awaited(s))
         pull(s);
 }
 
 void vmm_serial_pull_if_polled(struct serial *s)
 {
-    if (s->received == 0)
+    if (s->received == 0 && !(s->config.drained && input_awaited(s)))
+        pull(s);
+}
+
+void vmm_serial_drained(struct serial *s)
+{
+    if (!input_awaited(s))
+        return;
+    if (s->config.drained)
+        s->config.drained(s->config.context);
+    else
         pull(s);
 }
 

@@ -11,7 +11,7 @@ static uint8_t rbr_read(struct serial *s)
         return 0;
     uint8_t byte = vmm_serial_take(s);
     if (s->received == 0)
-        vmm_serial_pull_if_awaited(s);
+        vmm_serial_drained(s);
     return byte;
 }
 
@@ -40,6 +40,8 @@ static void ier_write(struct serial *s, uint8_t value)
 {
     uint8_t enabled = value & ~s->ier;
     s->ier = value & IER_MASK;
+    if (s->ier == 0)
+        s->reads_iir = false; /* another driver may take over */
     if (enabled & IER_ETBEI && s->transmitting == 0)
         vmm_serial_transmitter_empty(s);
     vmm_serial_pull_if_awaited(s);
@@ -53,6 +55,8 @@ static uint8_t iir_read(struct serial *s)
     uint8_t source = vmm_serial_interrupt_source(s);
     if (source == IIR_THRE)
         s->thre_interrupt = false;
+    s->reads_iir |= source != IIR_NONE;
+    s->edge_shown = false;
     return source | (vmm_serial_has_fifos(s) ? IIR_FIFOS : 0);
 }
 

@@ -116,6 +116,11 @@ static size_t serial_pull(void *context, uint8_t *bytes, size_t max)
     return vmm_console_pull(context, bytes, max);
 }
 
+static void serial_drained(void *context)
+{
+    vmm_console_announce(context);
+}
+
 static void on_input_ready(void *context)
 {
     vmm_serial_input_ready(context);
@@ -140,6 +145,7 @@ static int serial_new(lua_State *L)
         console = check_console(L, -1)->console;
         config.output = serial_output;
         config.pull = serial_pull;
+        config.drained = serial_drained;
         config.context = console;
     }
     struct device_box *box = box_new(L, sizeof(*box), DEVICE_CLASS);

@@ -103,6 +103,12 @@ static size_t host_pull(void *context, uint8_t *bytes, size_t max)
     return taken;
 }
 
+static void host_drained(void *context)
+{
+    struct model *m = context;
+    REQUIRE(m->connected && (m->receiver_unknown || m->receiver.count == 0));
+}
+
 static void host_irq(void *context, bool level)
 {
     struct model *m = context;
@@ -273,6 +279,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                        .output = host_output,
                                        .pull = host_pull,
                                        .context = &m};
+    if (size % 2) /* as good as a coin: records are of two bytes */
+        config.drained = host_drained;
     REQUIRE(vmm_serial_new(&config, &m.uart, NULL) == 0);
     for (size_t i = 0; i + 1 < size; i += 2) {
         uint8_t action = data[i] % ACTIONS;

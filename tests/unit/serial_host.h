@@ -18,6 +18,7 @@ struct serial_host {
     const uint8_t *input;
     size_t input_left;
     unsigned pulls;
+    unsigned drained;
     bool irq;
     unsigned edges;     /* how often irq has gone up */
     unsigned irq_calls; /* how often it was told of */
@@ -59,15 +60,27 @@ static void host_irq(void *context, bool level)
     host->irq = level;
 }
 
-static void host_init(struct serial_host *host)
+static void host_drained(void *context)
 {
-    memset(host, 0, sizeof(*host));
-    host->room = sizeof(host->output);
+    struct serial_host *host = context;
+    host->drained++;
+}
+
+static void host_make(struct serial_host *host, void (*drained)(void *))
+{
     struct vmm_serial_config config = {.irq = {host_irq, host},
                                        .output = host_output,
                                        .pull = host_pull,
+                                       .drained = drained,
                                        .context = host};
     assert_int_equal(vmm_serial_new(&config, &host->uart, NULL), 0);
+}
+
+/* From now on the host gives input by interrupts in turns. */
+static inline void host_take_turns(struct serial_host *host)
+{
+    vmm_device_unref(host->uart);
+    host_make(host, host_drained);
 }
 
 /* ---- the guest ---- */
@@ -129,7 +142,9 @@ static inline void assert_input(struct serial_host *host, const char *text)
 static int set_up(void **state)
 {
     struct serial_host *host = malloc(sizeof(*host));
-    host_init(host);
+    memset(host, 0, sizeof(*host));
+    host->room = sizeof(host->output);
+    host_make(host, NULL);
     *state = host;
     return 0;
 }

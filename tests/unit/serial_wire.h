@@ -44,6 +44,7 @@ struct wire {
     atomic_size_t room;      /* what the sink takes now */
     atomic_size_t available; /* what the source has now */
     atomic_bool refused;     /* the sink has not taken all: owes a call */
+    atomic_bool drained;     /* the source owes a call */
     bool level;
     atomic_bool pending; /* an edge that has not been served */
     uint32_t random;
@@ -77,6 +78,12 @@ static size_t wire_pull(void *context, uint8_t *bytes, size_t max)
     return taken;
 }
 
+static void wire_drained(void *context)
+{
+    struct wire *wire = context;
+    wire->drained = true;
+}
+
 static void wire_irq(void *context, bool level)
 {
     struct wire *wire = context;
@@ -85,11 +92,12 @@ static void wire_irq(void *context, bool level)
     wire->level = level;
 }
 
-static void wire_init(struct wire *wire, size_t total)
+static void wire_init(struct wire *wire, size_t total, bool turns)
 {
     struct vmm_serial_config config = {.irq = {wire_irq, wire},
                                        .output = wire_output,
                                        .pull = wire_pull,
+                                       .drained = turns ? wire_drained : NULL,
                                        .context = wire};
     memset(wire, 0, sizeof(*wire));
     wire->to_host.seed = 0x1234;

@@ -179,6 +179,25 @@ static void output_goes_to_every_sink(void **state)
     }
 }
 
+static void input_left_is_announced_again_when_the_device_asks(void **state)
+{
+    struct fixture *f = *state;
+    int ready = 0;
+    struct vmm_console_port port = {.input_ready = count, .context = &ready};
+
+    vmm_console_connect(f->console, &port);
+    vmm_console_send(f->console, (const uint8_t *)"left", 4);
+    assert_int_equal(ready, 1);
+    vmm_console_announce(f->console);
+    assert_int_equal(ready, 1); /* it comes from the loop */
+    settle(f);
+    assert_int_equal(ready, 2);
+    assert_pulled(f, "left");
+    vmm_console_announce(f->console);
+    settle(f);
+    assert_int_equal(ready, 2);
+}
+
 /* A pipe that nobody reads holds 64 KiB, the ring another 16 bytes. */
 static void a_slow_sink_makes_output_take_less_until_it_is_read(void **state)
 {
@@ -569,6 +588,7 @@ int main(void)
         TEST(a_free_writes_what_the_sinks_take),
         TEST(input_reaches_the_device_and_its_end_is_told),
         TEST(input_that_came_before_the_device_is_announced_to_it),
+        TEST(input_left_is_announced_again_when_the_device_asks),
         TEST_SMALL(a_source_waits_for_room_in_the_ring),
         TEST(dev_null_as_input_ends_at_once),
         TEST(one_socket_serves_both_ways),

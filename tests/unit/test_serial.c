@@ -243,6 +243,23 @@ static void each_transmitted_byte_gives_an_edge(void **state)
     assert_true(host->irq);
 }
 
+static void a_driver_that_reads_iir_gets_one_edge_per_load(void **state)
+{
+    struct serial_host *host = *state;
+    start(host, 0, TX);
+    assert_int_equal(in(host, IIR), 0xc2);
+    out_string(host, "0123456789abcdef");
+    assert_int_equal(host->edges, 2);
+    assert_int_equal(in(host, IIR), 0xc2);
+    out_string(host, "0123456789abcdef");
+    assert_int_equal(host->edges, 3);
+    out(host, IER, 0); /* a driver that does not look at IIR comes */
+    out(host, IER, TX);
+    unsigned edges = host->edges;
+    out_string(host, "ab");
+    assert_int_equal(host->edges, edges + 2);
+}
+
 static void thre_interrupt_waits_for_a_slow_host(void **state)
 {
     struct serial_host *host = *state;
@@ -350,6 +367,7 @@ int main(void)
         UART_TEST(rewriting_ier_gives_no_second_thre_interrupt),
         UART_TEST(a_busy_transmitter_gives_no_thre_interrupt),
         UART_TEST(each_transmitted_byte_gives_an_edge),
+        UART_TEST(a_driver_that_reads_iir_gets_one_edge_per_load),
         UART_TEST(thre_interrupt_waits_for_a_slow_host),
         UART_TEST(output_ready_without_bytes_gives_no_interrupt),
         UART_TEST(out2_gates_the_line_and_not_iir),

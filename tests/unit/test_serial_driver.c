@@ -155,11 +155,10 @@ static bool wire_done(struct wire *wire, size_t *last, unsigned *idle)
     return now == 2 * wire->total;
 }
 
-static void a_driver_like_linux_moves_a_mebibyte_each_way(void **state)
+static void move_like_linux(bool turns)
 {
-    (void)state;
     struct wire wire;
-    wire_init(&wire, MIB);
+    wire_init(&wire, MIB, turns);
     struct driver driver = {.wire = &wire, .to_send = MIB};
     host_gives(&wire); /* typed before anyone listens: it waits */
     driver_probe(&wire);
@@ -194,12 +193,24 @@ static void a_driver_like_linux_moves_a_mebibyte_each_way(void **state)
     vmm_device_unref(wire.uart);
 }
 
+static void a_driver_like_linux_moves_a_mebibyte_each_way(void **state)
+{
+    (void)state;
+    move_like_linux(false);
+}
+
+static void a_driver_like_linux_may_get_its_input_in_turns(void **state)
+{
+    (void)state;
+    move_like_linux(true);
+}
+
 /* No interrupts: looks at LSR, reads and writes a byte at a time. */
 static void a_polling_driver_moves_a_mebibyte_each_way(void **state)
 {
     (void)state;
     struct wire wire;
-    wire_init(&wire, MIB);
+    wire_init(&wire, MIB, true);
     size_t last = 0;
     unsigned idle = 0;
     while (!wire_done(&wire, &last, &idle)) {
@@ -234,7 +245,7 @@ static void plain_interrupt(struct wire *wire)
 static void move_by_plain_interrupts(uint8_t fcr)
 {
     struct wire wire;
-    wire_init(&wire, 65536);
+    wire_init(&wire, 65536, false);
     put(&wire, FCR, fcr);
     put(&wire, MCR, OUT2);
     put(&wire, IER, RX | TX);
@@ -290,7 +301,7 @@ static void the_host_may_be_another_thread(void **state)
     struct wire wire;
     struct timespec deadline;
     pthread_t guest;
-    wire_init(&wire, 65536);
+    wire_init(&wire, 65536, true);
     pthread_create(&guest, NULL, run_guest, &wire);
     clock_gettime(CLOCK_REALTIME, &deadline);
     deadline.tv_sec += DEADLINE;
@@ -304,10 +315,13 @@ static void the_host_may_be_another_thread(void **state)
             vmm_serial_output_ready(wire.uart);
         }
         size_t left = wire.total - wire.to_guest.sent;
+        bool drained = atomic_exchange(&wire.drained, false);
         if (wire.available == 0 && left > 0) {
             wire.available = left < 60 ? left : 60;
-            vmm_serial_input_ready(wire.uart);
+            drained = true;
         }
+        if (drained)
+            vmm_serial_input_ready(wire.uart);
         sched_yield();
     }
     assert_whole(&wire.to_host, 65536);
@@ -319,6 +333,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_driver_like_linux_moves_a_mebibyte_each_way),
+        cmocka_unit_test(a_driver_like_linux_may_get_its_input_in_turns),
         cmocka_unit_test(a_polling_driver_moves_a_mebibyte_each_way),
         cmocka_unit_test(a_handler_without_iir_works_without_fifos),
         cmocka_unit_test(a_handler_without_iir_works_with_fifos),
