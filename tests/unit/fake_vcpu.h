@@ -32,6 +32,7 @@ enum fake_guest {
     FAKE_WRITES, /* writes to a port at each entry */
     FAKE_MIXES,  /* one write, then sleeps, and so on */
     FAKE_FAILS,  /* KVM_RUN gives EFAULT */
+    FAKE_STAYS,  /* in KVM_RUN, deaf to kicks, until fake_let_go */
 };
 
 struct fake {
@@ -48,6 +49,7 @@ struct fake {
     atomic_bool incomplete; /* an access waits for its completion */
     unsigned pieces;        /* more accesses that completion brings */
     bool halt_next;         /* FAKE_MIXES */
+    bool let_go;            /* FAKE_STAYS; under lock */
     struct vmm_error error; /* what on_error was told */
 
     pthread_mutex_t lock;
@@ -90,6 +92,25 @@ static inline int fake_halt(struct fake *fake)
     return -EINTR;
 }
 
+/* As a kick that is on its way but has not arrived. */
+static inline int fake_stay(struct fake *fake)
+{
+    count(fake, &fake->halts);
+    pthread_mutex_lock(&fake->lock);
+    while (!fake->let_go)
+        pthread_cond_wait(&fake->counted, &fake->lock);
+    pthread_mutex_unlock(&fake->lock);
+    return -EINTR;
+}
+
+static inline void fake_let_go(struct fake *fake)
+{
+    pthread_mutex_lock(&fake->lock);
+    fake->let_go = true;
+    pthread_cond_broadcast(&fake->counted);
+    pthread_mutex_unlock(&fake->lock);
+}
+
 static inline int fake_write(struct fake *fake)
 {
     fake->run->exit_reason = KVM_EXIT_IO;
@@ -121,6 +142,8 @@ static inline int fake_enter(struct vmm_vcpu *vcpu)
         return fake->halt_next ? fake_write(fake) : fake_halt(fake);
     case FAKE_FAILS:
         return -EFAULT;
+    case FAKE_STAYS:
+        return fake_stay(fake);
     case FAKE_WRITES:
     default:
         return fake_write(fake);

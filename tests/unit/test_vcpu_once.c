@@ -100,7 +100,7 @@ static void *run_it_once(void *argument)
 static void a_pause_waits_for_the_caller_that_runs_the_vcpu(void **state)
 {
     (void)state;
-    struct fake *fake = fake_start(FAKE_HALTS, NULL);
+    struct fake *fake = fake_start(FAKE_STAYS, NULL);
     pthread_t runner;
     void *ran;
 
@@ -109,7 +109,7 @@ static void a_pause_waits_for_the_caller_that_runs_the_vcpu(void **state)
     vmm_vcpu_request_resume(&fake->vcpu);
     vmm_vcpu_request_pause(&fake->vcpu);
     assert_int_equal(vmm_vcpu_wait_stopped(&fake->vcpu, 20000000), -ETIMEDOUT);
-    pthread_kill(runner, SIGRTMIN);
+    fake_let_go(fake);
     pthread_join(runner, &ran);
     assert_ptr_equal(ran, fake);
     wait_stopped(fake);
