@@ -19,27 +19,12 @@ local function unpack(bzimage, path)
     return path
 end
 
--- The files that a program of the host needs in the lab beside itself.
-local function libraries(program)
-    local files = {}
-    for line in process.capture({ "ldd", program }):gmatch("[^\n]+") do
-        files[#files + 1] = line:match("(/%S+) %(0x%x+%)$")
-    end
-    return files
-end
-
--- "lab" and its options, so that everything a command line needs is there.
+-- "lab" and its options, so that every program of the rounds is there.
 local function lab_words(kvmtool)
-    local files = { assert(process.which(QEMU), QEMU .. " is not installed"), FIRMWARE }
-    table.move(libraries(files[1]), 1, 200, #files + 1, files)
+    local qemu = assert(process.which(QEMU), QEMU .. " is not installed")
+    local words = { "lab", "--file", qemu, "--file", FIRMWARE }
     if kvmtool then
-        files[#files + 1] = kvmtool
-        table.move(libraries(kvmtool), 1, 200, #files + 1, files)
-    end
-    local words = { "lab" }
-    for _, file in ipairs(files) do
-        words[#words + 1] = "--file"
-        words[#words + 1] = file
+        table.move({ "--file", kvmtool }, 1, 2, #words + 1, words)
     end
     words[#words + 1] = "--"
     return words
@@ -55,7 +40,7 @@ function boot.run(options)
     local argv = { options.program }
     if not assert(vmm.kvm()):hardware() then
         print("This CPU offers no VMX or SVM: the next comparison runs in the lab.\n")
-        table.move(lab_words(kvmtool), 1, 500, 2, argv)
+        table.move(lab_words(kvmtool), 1, 7, 2, argv)
     end
     table.move({
         "tests/bench/boot_rounds.lua", tostring(options.rounds), options.launch, kernel.path,
