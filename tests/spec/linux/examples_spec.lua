@@ -1,0 +1,59 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- The examples that boot Linux, run as a user runs them, and the program's own command line.
+
+local linux = require "tests.spec.support.linux"
+local process = require "vmm.process"
+local vmm = require "vmm"
+
+local function run(...)
+    local output, partial, code = process.capture({ vmm.executable, ... }, { stderr = "merge" })
+    return output or partial, code or 0
+end
+
+describe("an example", function()
+    it("02-boot boots two vCPUs from building blocks", function()
+        local output, code = run("examples/02-boot.lua", linux.bzimage(), linux.initramfs())
+        assert.equal(0, code, output)
+        assert.matches("\n2\r?\n", output)
+        assert.matches("the guest ended: poweroff\n$", output)
+    end)
+
+    it("03-dialogue learns the kernel's release", function()
+        local output, code = run("examples/03-dialogue.lua", linux.bzimage(), linux.initramfs())
+        assert.equal(0, code, output)
+        assert.matches("%-%- Linux 6%.[%w.-]*cloud%-amd64 ended: poweroff\n$", output)
+    end)
+
+    it("04-two-vms boots two machines in one process", function()
+        local output, code = run("examples/04-two-vms.lua", linux.bzimage(), linux.initramfs())
+        assert.equal(0, code, output)
+        assert.equal("anna: poweroff, bert: poweroff\n", output)
+    end)
+end)
+
+describe("the command line", function()
+    local function boot(last_words, ...)
+        local initrd = linux.initramfs { run = last_words }
+        return run(..., "--kernel", ("path=%s,initrd=%s"):format(linux.bzimage(), initrd),
+            "--timeout", "180")
+    end
+
+    it("boots with defaults, shows the console, exits 0 at a poweroff", function()
+        local output, code = boot("echo all is well; poweroff -f", "--name=cli")
+        assert.equal(0, code, output)
+        assert.matches("all is well", output, 1, true)
+        assert.matches("Command line: console=ttyS0 i8042.nokbd reboot=k panic=1 pci=off",
+            output, 1, true)
+    end)
+
+    it("exits 0 at a reboot", function()
+        local output, code = boot("reboot -f", "--name=cli")
+        assert.equal(0, code, output)
+    end)
+
+    it("exits 3 with the kernel's line at a panic", function()
+        local output, code = boot("echo c >/proc/sysrq-trigger", "--name=cli")
+        assert.equal(3, code, output)
+        assert.matches("cli: the guest's kernel panicked: .*sysrq triggered crash", output)
+    end)
+end)
