@@ -236,6 +236,7 @@ function console.new(vm, options)
         waiting = 0,
     }, Console)
     local function on_event(bits)
+        if vm.closed then return end -- raised before, delivered after
         local key = bits >> core.CONSOLE_KEY_SHIFT
         if key ~= 0 and options.on_key then options.on_key(key) end
         if bits & core.CONSOLE_TEXT ~= 0 and options.on_text then options.on_text() end

@@ -189,6 +189,10 @@ local function compose(path, options, kernel)
     if options.terminal then
         tree:file("/lab/terminal", "")
     end
+    if not options.program then
+        tree:file("/lab/program", program .. "\n")
+        tree:file("/lab/hold.lua", inside.HOLD)
+    end
     local argv = table.move(options.args, 1, #options.args, 2, { program })
     local variables = environment(directory, options.environment)
     tree:file("/lab/run", inside.run(directory, variables, argv), 0x1ed)

@@ -53,6 +53,7 @@ for wanted in $(cat /lab/ports); do
 done
 exec 9>/lab/port-status
 [ -c /dev/kvm ] || stop "no /dev/kvm: this CPU model offers no SVM"
+[ ! -e /lab/hold.lua ] || $(cat /lab/program) /lab/hold.lua </dev/null 9>&- &
 echo ready >&9
 
 # Wait until the host has taken all that was written to a port that nobody has open any more.
@@ -92,6 +93,15 @@ echo "exit $code" >&9
 exec 9>&-
 drain /lab/port-status
 poweroff -f
+]=]
+
+--- /lab/hold.lua: keeps one VM open for as long as the lab runs, for the kernel switches the
+-- CPUs' virtualization on with the first VM and off with the last one, and emulated CPUs have been
+-- seen to hang there.
+inside.HOLD = [=[
+local vmm = require "vmm"
+local vm <close> = assert(assert(vmm.kvm()):create_vm { name = "hold" })
+vmm.sleep(math.huge)
 ]=]
 
 --- /lab/run: the program in its directory with its environment.
