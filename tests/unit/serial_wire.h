@@ -59,7 +59,8 @@ static uint32_t wire_random(struct wire *wire, uint32_t below)
 static size_t wire_output(void *context, const uint8_t *bytes, size_t len)
 {
     struct wire *wire = context;
-    size_t taken = len < wire->room ? len : wire->room;
+    size_t room = wire->room; /* read once: the host may add to it */
+    size_t taken = len < room ? len : room;
     for (size_t i = 0; i < taken; i++)
         stream_check(&wire->to_host, bytes[i]);
     wire->refused = taken < len;
@@ -71,7 +72,8 @@ static size_t wire_pull(void *context, uint8_t *bytes, size_t max)
 {
     struct wire *wire = context;
     struct stream *stream = &wire->to_guest;
-    size_t taken = max < wire->available ? max : wire->available;
+    size_t available = wire->available; /* read once, likewise */
+    size_t taken = max < available ? max : available;
     for (size_t i = 0; i < taken; i++)
         bytes[i] = stream_byte(stream->seed, stream->sent++);
     wire->available -= taken;

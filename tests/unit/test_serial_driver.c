@@ -314,9 +314,9 @@ static void the_host_may_be_another_thread(void **state)
             wire.room = 50;
             vmm_serial_output_ready(wire.uart);
         }
-        size_t left = wire.total - wire.to_guest.sent;
         bool drained = atomic_exchange(&wire.drained, false);
-        if (wire.available == 0 && left > 0) {
+        if (wire.available == 0 && wire.to_guest.sent < wire.total) {
+            size_t left = wire.total - wire.to_guest.sent;
             wire.available = left < 60 ? left : 60;
             drained = true;
         }
