@@ -16,7 +16,7 @@ local process = require "vmm.process"
 local MINIMUM = 1
 
 -- Seconds that nothing here should come near; a test has its own, shorter limit.
-local UNIT_LIMIT, SPEC_LIMIT, LAB_LIMIT = 120, 900, 1800
+local UNIT_LIMIT, SPEC_LIMIT, LAB_LIMIT = 300, 1800, 3600
 
 -- What specs read, beside what their command line names.
 local LAB_FILES = { ".busted", "lua", "tests", "examples", ".build/guest" }

@@ -16,6 +16,9 @@ for name in status control stdin stdout stderr out; do
     mkfifo "$dir/$name"
 done
 exec 6<>"$dir/status" 7<>"$dir/control"
+# Readers see the end when QEMU has gone and these are closed, whether QEMU came to open its side
+# or not. Standard files, which are at 3 to 5 now, serve because a shell's descriptors end at 9.
+exec 8<>"$dir/stdout" 0<>"$dir/stderr" 1<>"$dir/out"
 
 terminal=
 background=
@@ -27,10 +30,7 @@ clean_up() {
     for process in $background; do
         kill "$process" 2>/dev/null
     done
-    # A reader whose other end never came would wait for ever.
-    for name in stdout stderr out; do
-        : <>"$dir/$name"
-    done
+    exec 8>&- 0</dev/null 1>/dev/null
     for process in $readers; do
         wait "$process" 2>/dev/null
     done
@@ -58,16 +58,23 @@ for name in INT TERM HUP; do
     trap "echo signal $name >&6" $name
 done
 
-# Helpers outlive the signals that a terminal or timeout(1) sends to the whole group.
+# Helpers outlive the signals that a terminal or timeout(1) sends to the whole group, but not
+# this script, however it ends.
+bound() { exec setpriv --pdeathsig KILL "$@"; }
 reader() {
     trap '' INT TERM HUP
-    cat <"$dir/$1" 2>/dev/null || echo "closed $1" >&6
+    bound sh -c 'setpriv --pdeathsig KILL cat 2>/dev/null || echo "closed $1" >&6' reader "$1"
 }
-reader stdout >&4 & readers="$readers $!"
-reader stderr >&5 & readers="$readers $!"
+exec 9<"$dir/stdout"
+reader stdout <&9 >&4 8>&- 9<&- & readers="$readers $!"
+exec 9<"$dir/stderr"
+reader stderr <&9 >&5 8>&- 9<&- & readers="$readers $!"
 if [ -n "$out" ]; then
-    ( trap '' INT TERM HUP; exec tar -xf - -C "$out" ) <"$dir/out" & readers="$readers $!"
+    exec 9<"$dir/out"
+    ( trap '' INT TERM HUP; bound tar -xf - -C "$out" ) <&9 >/dev/null 8>&- 9<&- &
+    readers="$readers $!"
 fi
+exec 9<&-
 if [ "$mode" = terminal ]; then
     terminal=$(stty -g <&3)
     window() { stty size <&3 2>/dev/null | sed 's/^/size /' >&7; }
@@ -78,22 +85,25 @@ if [ "$mode" = terminal ]; then
 else
     console=/dev/null
 fi
-( trap '' INT HUP; exec cat ) <&3 >"$dir/stdin" 2>/dev/null & background="$background $!"
+( trap '' INT HUP; bound sh -c 'exec cat >"$1/stdin"' stdin "$dir" ) \
+    <&3 >/dev/null 2>&1 8>&- &
+background="$background $!"
 
-# Out of reach of those signals, yet dying with this script however it ends.
-setpriv --pdeathsig KILL setsid sh -c '
+# Out of reach of all signals to the group.
+bound setsid sh -c '
     dir=$1 console=$2
     shift 2
     setpriv --pdeathsig KILL "$@" <"$dir/stdin" >"$console" 2>"$dir/qemu.log" &
     echo "started $!" >&6
     wait $!
-    echo "qemu $?" >&6' waiter "$dir" "$console" "$@" 2>/dev/null & waiter=$!
+    echo "qemu $?" >&6' waiter "$dir" "$console" "$@" \
+    >/dev/null 2>&1 8>&- & waiter=$!
 
 limit() {
     exec setpriv --pdeathsig TERM sh -c '
         trap "kill \$!; exit" TERM
         sleep "$1" &
-        wait $! && echo "late $2" >&6' timer "$@" >/dev/null 2>&1 3<&- 4>&- 5>&-
+        wait $! && echo "late $2" >&6' timer "$@" >/dev/null 2>&1 3<&- 4>&- 5>&- 8>&-
 }
 limit "$boot_limit" boot & background="$background $!"
 state=boot

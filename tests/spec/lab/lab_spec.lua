@@ -35,7 +35,7 @@ describe("a lab", function()
         local lua_path = process.current_directory() .. "/lua/?.lua;;"
         write("lab", ("#!/bin/sh\nexec env LUA_PATH=%s VMM_MARK='a  b' %s main.lua\n")
             :format(process.quote(lua_path), process.quote(process.executable())))
-        return process.run { "timeout", tostring(LIMIT), "sh", "-c",
+        return process.run { "timeout", "-k", "10", tostring(LIMIT), "sh", "-c",
             'cd "$1"; lab() { sh ./lab; }; ' .. text, "sh", scratch }
     end
 
