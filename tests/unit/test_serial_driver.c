@@ -245,7 +245,7 @@ static void plain_interrupt(struct wire *wire)
 static void move_by_plain_interrupts(uint8_t fcr)
 {
     struct wire wire;
-    wire_init(&wire, 65536, false);
+    wire_init(&wire, 16384, false);
     put(&wire, FCR, fcr);
     put(&wire, MCR, OUT2);
     put(&wire, IER, RX | TX);
@@ -259,8 +259,8 @@ static void move_by_plain_interrupts(uint8_t fcr)
         if (wire_random(&wire, 4) == 0)
             host_gives(&wire);
     }
-    assert_whole(&wire.to_host, 65536);
-    assert_whole(&wire.to_guest, 65536);
+    assert_whole(&wire.to_host, 16384);
+    assert_whole(&wire.to_guest, 16384);
     vmm_device_unref(wire.uart);
 }
 
@@ -301,7 +301,7 @@ static void the_host_may_be_another_thread(void **state)
     struct wire wire;
     struct timespec deadline;
     pthread_t guest;
-    wire_init(&wire, 65536, true);
+    wire_init(&wire, 16384, true);
     pthread_create(&guest, NULL, run_guest, &wire);
     clock_gettime(CLOCK_REALTIME, &deadline);
     deadline.tv_sec += DEADLINE;
@@ -324,8 +324,8 @@ static void the_host_may_be_another_thread(void **state)
             vmm_serial_input_ready(wire.uart);
         sched_yield();
     }
-    assert_whole(&wire.to_host, 65536);
-    assert_whole(&wire.to_guest, 65536);
+    assert_whole(&wire.to_host, 16384);
+    assert_whole(&wire.to_guest, 16384);
     vmm_device_unref(wire.uart);
 }
 
