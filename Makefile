@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-MAKEFLAGS += --no-builtin-rules
+MAKEFLAGS += --no-builtin-rules -j$(shell nproc)
 SHELL := /bin/sh
 
 V ?= 0
@@ -249,7 +249,9 @@ lab: $(B)/packages-run vmm-reference ## the same in the lab, also where the host
 
 # ---- checks ----------------------------------------------------------------------------
 UNIT := $(UNIT_SRC:%.c=$(R)/%)
-test: $(B)/packages-test all $(UNIT) guests ## lint, unit tests, specs here and in the lab
+TEST_PROGRAMS := $(UNIT) $(UNIT_SRC:%.c=$(B)/asan/%) $(UNIT_SRC:%.c=$(B)/tsan/%) \
+	$(FUZZ_SRC:%.c=$(B)/fuzz/%)
+test: $(B)/packages-test all $(TEST_PROGRAMS) guests ## lint, unit tests, fuzzing, specs here and in the lab
 	$(Q)./vmm-reference tests/run.lua
 .PHONY: test
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
--- The test runner: lint, unit programs and specs on this host, Linux specs in the lab where this
--- host cannot run them, and one line of counts at the end.
+-- The test runner: lint, unit programs (plain and with sanitizers), fuzz targets and specs on this
+-- host, Linux specs in the lab where this host cannot run them, one line of counts at the end.
 --
 -- usage: tests/run.lua [--lab] [--here] [SPEC...]
 --   --lab   run the specs that need KVM in the lab even where this host could
@@ -17,6 +17,7 @@ local MINIMUM = 760
 
 -- Seconds that nothing here should come near; a test has its own, shorter limit.
 local UNIT_LIMIT, SPEC_LIMIT, LAB_LIMIT = 300, 1800, 3600
+local FUZZ_SECONDS = os.getenv "FUZZ_SECONDS" or "20"
 
 -- What specs read, beside what their command line names.
 local LAB_FILES = { ".busted", "lua", "tests", "examples", ".build/guest" }
@@ -40,18 +41,11 @@ local function say(...)
     io.stdout:flush()
 end
 
-local function lint()
-    say("lint")
-    local code = process.run { "tests/lint/lint.sh" }
-    record(code == 0 and "pass" or "fail", "lint", "tests/lint/lint.sh", "exit code " .. code)
-end
-
--- One cmocka program, whose tests come as lines of the Test Anything Protocol.
-local function unit(program)
-    local name = program:match("[^/]+$")
-    local output, partial, code = process.capture({
-        "env", "CMOCKA_MESSAGE_OUTPUT=TAP", "timeout", tostring(UNIT_LIMIT), program,
-    }, { stderr = "merge" })
+-- A program whose tests come as lines of the Test Anything Protocol.
+local function tap(name, argv, limit)
+    local command = table.move(argv, 1, #argv, 5,
+        { "env", "CMOCKA_MESSAGE_OUTPUT=TAP", "timeout", tostring(limit) })
+    local output, partial, code = process.capture(command, { stderr = "merge" })
     local passes, failures, seen = counts.pass, counts.fail, 0
     local text = output or partial
     for line in text:gmatch("[^\n]+") do
@@ -72,8 +66,26 @@ local function unit(program)
     if counts.fail > failures then
         io.stdout:write(text)
     end
-    say("  %-7s %s: %d passed", counts.fail > failures and "FAIL" or "ok", program,
+    say("  %-7s %s: %d passed", counts.fail > failures and "FAIL" or "ok", name,
         counts.pass - passes)
+end
+
+-- The C unit tests of one variant of the build: release, asan (with UBSan), tsan.
+local function unit(variant)
+    say("unit programs, %s", variant)
+    for _, source in ipairs(process.find("tests/unit", "test_*.c")) do
+        local program = (".build/" .. variant .. "/" .. source):sub(1, -3)
+        tap(variant .. " " .. program:match("[^/]+$"), { program }, UNIT_LIMIT)
+    end
+end
+
+local function fuzz()
+    say("fuzz targets, %s s each", FUZZ_SECONDS)
+    local argv = { "tests/fuzz/run.sh", FUZZ_SECONDS }
+    for _, source in ipairs(process.find("tests/fuzz", "fuzz_*.c")) do
+        argv[#argv + 1] = (".build/fuzz/" .. source):sub(1, -3)
+    end
+    tap("fuzz", argv, UNIT_LIMIT)
 end
 
 -- Count what tests/support/results.lua wrote. ended: how the program came out.
@@ -214,11 +226,12 @@ local where, chosen = parse(arg)
 local whole = #chosen == 0
 local scratch = assert(process.temporary_directory("vmm-tests"))
 if whole then
-    lint()
-    say("unit programs")
-    for _, source in ipairs(process.find("tests/unit", "test_*.c")) do
-        unit((".build/release/" .. source):sub(1, -3))
+    say("lint")
+    tap("lint", { "tests/lint/lint.sh" }, SPEC_LIMIT)
+    for _, variant in ipairs { "release", "asan", "tsan" } do
+        unit(variant)
     end
+    fuzz()
 end
 local here, there = share_out(spec_files(whole and { "tests/spec" } or chosen), where)
 if #here > 0 then

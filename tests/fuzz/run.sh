@@ -8,7 +8,9 @@ set -u
 seconds=$1
 shift
 failed=0
+number=0
 for program; do
+    number=$((number + 1))
     name=$(basename "$program")
     name=${name#fuzz_}
     scratch=$(dirname "$program")/$name
@@ -17,11 +19,12 @@ for program; do
         -artifact_prefix="$scratch-" "$scratch" "tests/fuzz/corpus/$name" \
         >"$scratch.log" 2>&1; then
         runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$scratch.log")
-        echo "ok fuzz $name: $runs inputs in $seconds s"
+        echo "ok $number - $name: $runs inputs in $seconds s"
     else
         failed=1
-        echo "not ok fuzz $name: see $scratch.log"
+        echo "not ok $number - $name: see $scratch.log"
         tail -20 "$scratch.log" | sed 's/^/# /'
     fi
 done
+echo "1..$number"
 exit $failed
