@@ -203,12 +203,14 @@ $(R)/vmm/core.so: $(LIB_SRC:%.c=$(R)/%.o) $(MODULE_OBJ)
 	$(Q)$(CC) -shared $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(R)/vmm.pc: Makefile
+	@mkdir -p $(@D)
 	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' \
 		'includedir=$${prefix}/include' '' 'Name: vmm' \
 		'Description: building blocks of a virtual machine monitor for KVM' \
 		'Version: $(VERSION)' 'Libs: -L$${libdir} -lvmm' \
 		'Libs.private: $(LIBS)' 'Cflags: -I$${includedir}' > $@
 $(R)/vmm-lua.pc: Makefile
+	@mkdir -p $(@D)
 	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' \
 		'includedir=$${prefix}/include' '' 'Name: vmm-lua' \
 		'Description: the VMM with its Lua library, behind one call' \
