@@ -34,6 +34,8 @@ clean_up() {
     for process in $readers; do
         wait "$process" 2>/dev/null
     done
+    [ -z "$unpacker" ] || wait "$unpacker"
+    unpacked=$?
     [ -z "$terminal" ] || stty "$terminal" <&3
     rm -rf "$dir"
 }
@@ -54,6 +56,7 @@ die() {
 }
 qemu=
 readers=
+unpacker=
 for name in INT TERM HUP; do
     trap "echo signal $name >&6" $name
 done
@@ -71,8 +74,8 @@ exec 9<"$dir/stderr"
 reader stderr <&9 >&5 8>&- 9<&- & readers="$readers $!"
 if [ -n "$out" ]; then
     exec 9<"$dir/out"
-    ( trap '' INT TERM HUP; bound tar -xf - -C "$out" ) <&9 >/dev/null 8>&- 9<&- &
-    readers="$readers $!"
+    ( trap '' INT TERM HUP; bound tar -xf - -C "$out" ) <&9 >/dev/null 2>&1 8>&- 9<&- &
+    unpacker=$!
 fi
 exec 9<&-
 if [ "$mode" = terminal ]; then
@@ -123,7 +126,10 @@ while :; do
         state=run
         [ "$run_limit" = 0 ] || { limit "$run_limit" run & background="$background $!"; } ;;
     fail) fail "$rest" ;;
-    exit) clean_up; exit "$rest" ;;
+    exit)
+        clean_up
+        [ $unpacked = 0 ] || { say "what came from /out cannot be unpacked in $out"; exit 125; }
+        exit "$rest" ;;
     qemu) qemu=ended; fail "QEMU ended (status $rest) before the program did" ;;
     closed) clean_up; exit 141 ;;
     late)

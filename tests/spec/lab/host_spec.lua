@@ -92,6 +92,25 @@ describe("the host side of the lab", function()
         assert.equal("report\n", read "back/file")
     end)
 
+    it("says that what came from /out is no archive", function()
+        assert(process.make_directory(scratch .. "/back"))
+        local out = scratch .. "/back"
+        assert.equal(125, run([[
+            port ready
+            echo rubbish >"$dir/out"
+            port "exit 0"
+            exec sleep 30]], { out_directory = out }))
+        assert.equal("vmm-reference: lab: what came from /out cannot be unpacked in " .. out
+            .. "\n", read "err")
+    end)
+
+    it("says only that time is up when nothing came from /out yet", function()
+        assert(process.make_directory(scratch .. "/back"))
+        assert.equal(124, run("port ready; exec sleep 30",
+            { out_directory = scratch .. "/back", run_limit = 1 }))
+        assert.equal("vmm-reference: lab: time-out after 1 s\n", read "err")
+    end)
+
     it("leaves nothing behind", function()
         assert.equal(0, run 'port ready; port "exit 0"; exec sleep 30')
         assert.is_nil(process.stat1(scratch .. "/ports"))
