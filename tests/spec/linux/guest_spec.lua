@@ -74,6 +74,20 @@ describe("Linux in our machine", function()
     end)
 end)
 
+describe("Linux without ACPI", function()
+    it("finds all CPUs by the MP table", function()
+        local vm <close> = linux.boot {
+            vcpus = { num = 2 },
+            kernel = {
+                path = linux.bzimage "amd64",
+                cmdline = "console=ttyS0 reboot=k panic=1 pci=off acpi=off quiet",
+            },
+        }
+        assert.equal("2", linux.run(vm, "grep -c ^processor /proc/cpuinfo"))
+        assert.equal("reboot", linux.finish(vm, "reboot -f").reason)
+    end)
+end)
+
 describe("Linux's end", function()
     it("is a poweroff within 3 s of poweroff -f", function()
         local vm <close> = linux.boot { vcpus = { num = 2 } }
