@@ -242,17 +242,19 @@ if whole then
     fuzz()
 end
 local here, there = share_out(spec_files(whole and { "tests/spec" } or chosen), where)
-if #here > 0 then
-    run_here(here, scratch)
-end
-if #there > 0 then
-    -- Fetched first, so that a missing kernel is one clear line.
+-- Fetched first, so that a missing kernel is one clear line.
+if whole or #there > 0 then
     for flavor in pairs(guests.flavors) do
         local kernel, message = guests.kernel(flavor)
         if not kernel then
             record("fail", "guests", flavor, message)
         end
     end
+end
+if #here > 0 then
+    run_here(here, scratch)
+end
+if #there > 0 then
     run_in_lab(there, scratch)
 end
 process.remove(scratch)
