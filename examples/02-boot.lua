@@ -81,7 +81,7 @@ for _, placed in ipairs(plan.placed) do
 end
 
 assert(vm:start())
-console:expect("guest# ", { timeout = 120 })
+console:expect("guest# ", { timeout = 30 })
 console:send_line "nproc; poweroff -f"
 local stop = assert(vm:wait { timeout = 30 })
 print("\nthe guest ended: " .. stop.reason)

@@ -27,7 +27,7 @@ local vm <close> = assert(vmm.vm {
 })
 assert(vm:start())
 
-vm.console:expect("guest# ", { timeout = 120 })
+vm.console:expect("guest# ", { timeout = 30 })
 print(("\n-- prompt after %.1f s"):format(vmm.now() - started))
 
 vm.console:send_line "uname -a"

@@ -22,7 +22,7 @@ local function boot(name)
         console = "capture",
     })
     assert(vm:start())
-    vm.console:expect("guest# ", { timeout = 180 })
+    vm.console:expect("guest# ", { timeout = 30 })
     vm.console:send_line("hostname " .. name .. "; hostname; poweroff -f")
     vm.console:expect("\n" .. name, { timeout = 30 })
     return assert(vm:wait { timeout = 30 }).reason

@@ -58,9 +58,9 @@ describe("Linux in our machine", function()
             sum = (sum + byte:byte()) & 0xffffffff
         end
         vm.console:send_line "stty raw -echo crtscts; echo READY; head -c 65536 >/tmp/in; stty sane"
-        vm.console:expect("\nREADY", { timeout = 30 })
+        vm.console:expect("\nREADY", { timeout = 6 })
         assert(vm.console:send(table.concat(bytes)))
-        vm.console:expect("guest# ", { timeout = 120 })
+        vm.console:expect("guest# ", { timeout = 30 })
         assert.equal("65536", linux.run(vm, "wc -c </tmp/in"))
         local counted = linux.run(vm,
             "od -An -v -tu1 /tmp/in | awk '{for (i = 1; i <= NF; i++) s += $i} END {print s}'")
@@ -124,7 +124,7 @@ describe("Linux's end", function()
         local vm <close> = linux.boot()
         vm.console:send_line "poweroff -f"
         local before = vmm.now()
-        local found, err, code = vm.console:try_expect("never said", { timeout = 60 })
+        local found, err, code = vm.console:try_expect("never said", { timeout = 20 })
         assert.is_nil(found)
         assert.equal("ended", code)
         assert.matches("the VM is ended: poweroff", tostring(err), 1, true)

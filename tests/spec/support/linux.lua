@@ -6,7 +6,8 @@ local vmm = require "vmm"
 
 local linux = {}
 
-linux.BOOT_SECONDS = 180
+-- Times VMM_TIMEOUT_SCALE, which is 10 in the lab.
+linux.BOOT_SECONDS = 20
 
 -- What Debian ships: the cloud kernel (payload lz4) and the one for PCs (payload xz).
 linux.FLAVORS = { "cloud-amd64", "amd64" }
@@ -62,7 +63,7 @@ end
 -- Runs a shell command in the guest; its output, without the final line end.
 function linux.run(vm, command)
     vm.console:send_line("echo BEGIN; " .. command .. "; echo END")
-    local found = vm.console:expect("\nBEGIN\r\n(.-)END\r\n", { timeout = 60 })
+    local found = vm.console:expect("\nBEGIN\r\n(.-)END\r\n", { timeout = 12 })
     vm.console:expect "guest# "
     return (found[1]:gsub("\r", ""):gsub("\n$", ""))
 end
@@ -71,7 +72,7 @@ end
 function linux.finish(vm, command)
     vm.console:send_line(command)
     local before = vmm.now()
-    local stop = assert(vm:wait { timeout = 30 })
+    local stop = assert(vm:wait { timeout = 6 })
     return stop, vmm.now() - before
 end
 
