@@ -165,7 +165,7 @@ function host.qemu(options)
     local argv = {
         options.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         -- Without XSAVE: under TCG a nested guest's XCR0 and its CPUID disagree, and Linux warns.
-        "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,-xsave,-la57,-pcid,-invpcid",
+        "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,-xsave",
         "-smp", tostring(options.cpus), "-m", tostring(options.memory_mib),
         "-kernel", options.kernel, "-initrd", options.initrd,
         "-append", "console=ttyS0 panic=-1 mitigations=off cryptomgr.notests quiet",

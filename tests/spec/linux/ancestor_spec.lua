@@ -47,7 +47,7 @@ describe("vmm-reference", function()
             local vm <close> = linux.start { kernel = { path = path, initrd = initrd } }
             vm.console:expect("Hello, world, from the rust%-vmm reference VMM!",
                 { timeout = linux.BOOT_SECONDS })
-            vm.console:expect "guest# "
+            vm.console:expect("guest# ", { timeout = 12 })
             local stop, seconds = linux.finish(vm, "reboot -f")
             assert.equal("reboot", stop.reason)
             assert.is_true(seconds < 3, seconds .. " s")

@@ -64,7 +64,7 @@ end
 function linux.run(vm, command)
     vm.console:send_line("echo BEGIN; " .. command .. "; echo END")
     local found = vm.console:expect("\nBEGIN\r\n(.-)END\r\n", { timeout = 12 })
-    vm.console:expect "guest# "
+    vm.console:expect("guest# ", { timeout = 12 })
     return (found[1]:gsub("\r", ""):gsub("\n$", ""))
 end
 
