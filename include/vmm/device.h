@@ -23,6 +23,7 @@ struct vmm_region_ops {
                  size_t size);
     void (*write)(struct vmm_device *device, uint64_t offset,
                   const uint8_t *value, size_t size);
+    uint64_t length; /* bytes or ports it has; 0: as many as it is given */
 };
 
 /*

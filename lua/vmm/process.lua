@@ -69,11 +69,7 @@ end
 
 --- Absolute path of the program that runs this code.
 function process.executable()
-    -- The parent of popen's own shell is this process; of a shell within it, it need not be.
-    local pipe = assert(io.popen('readlink "/proc/$PPID/exe"', "r"))
-    local path = pipe:read("l")
-    pipe:close()
-    return path
+    return require("vmm.core").executable
 end
 
 --- The current directory, as the user's shell names it.

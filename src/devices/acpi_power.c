@@ -111,7 +111,7 @@ static void acpi_power_destroy(struct vmm_device *device)
 }
 
 static const struct vmm_region_ops acpi_power_regions[] = {
-    {acpi_power_read, acpi_power_write},
+    {acpi_power_read, acpi_power_write, 3},
 };
 
 static const struct vmm_device_ops acpi_power_ops = {

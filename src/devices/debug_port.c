@@ -43,7 +43,7 @@ static void debug_port_destroy(struct vmm_device *device)
 }
 
 static const struct vmm_region_ops debug_port_regions[] = {
-    {debug_port_read, debug_port_write},
+    {debug_port_read, debug_port_write, 0},
 };
 
 int vmm_debug_port_new(const char *name, uint8_t value,

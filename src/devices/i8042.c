@@ -207,8 +207,8 @@ static void i8042_destroy(struct vmm_device *device)
 }
 
 static const struct vmm_region_ops i8042_regions[] = {
-    {port60_read, port60_write},
-    {port64_read, port64_write},
+    {port60_read, port60_write, 1},
+    {port64_read, port64_write, 1},
 };
 
 static const struct vmm_device_ops i8042_ops = {

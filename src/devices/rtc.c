@@ -220,7 +220,7 @@ static void rtc_destroy(struct vmm_device *device)
 }
 
 static const struct vmm_region_ops rtc_regions[] = {
-    {rtc_read, rtc_write},
+    {rtc_read, rtc_write, 2},
 };
 
 static const struct vmm_device_ops rtc_ops = {

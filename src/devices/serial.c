@@ -51,7 +51,7 @@ static void serial_destroy(struct vmm_device *device)
 }
 
 static const struct vmm_region_ops serial_regions[] = {
-    {serial_read, serial_write},
+    {serial_read, serial_write, 8},
 };
 
 static const struct vmm_device_ops serial_ops = {

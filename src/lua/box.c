@@ -162,6 +162,18 @@ int push_error(lua_State *L, const struct vmm_error *err)
     return push_errno(L, err->code, "%s", err->text);
 }
 
+void box_set_integer(lua_State *L, const char *name, uint64_t value)
+{
+    lua_pushinteger(L, (lua_Integer)value);
+    lua_setfield(L, -2, name);
+}
+
+int box_traceback(lua_State *L)
+{
+    luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+    return 1;
+}
+
 int push_result(lua_State *L, int rc, const struct vmm_error *err)
 {
     if (rc < 0)

@@ -45,6 +45,10 @@ void box_anchor(lua_State *L, int index, int parent);
 int push_error(lua_State *L, const struct vmm_error *err);
 /* Same for a bare errno (positive) and a text. */
 int push_errno(lua_State *L, int code, const char *format, ...);
+/* table[name] = value, for the table on top. */
+void box_set_integer(lua_State *L, const char *name, uint64_t value);
+/* A message handler for lua_pcall: the error's text with the traceback. */
+int box_traceback(lua_State *L);
 /* Push true and return 1, or push_error. */
 int push_result(lua_State *L, int rc, const struct vmm_error *err);
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 /* C devices in Lua: vmm.serial{...} and its kin, irq lines, vm:attach. */
-#include <string.h>
-
 #include "lua/classes.h"
 
 /* ---- irq lines -------------------------------------------------------------
@@ -219,20 +217,6 @@ static int debug_port_new(lua_State *L)
     return 1;
 }
 
-/* Lengths of the devices' regions, for attach without len. */
-static uint64_t default_length(const struct vmm_device *device)
-{
-    static const struct {
-        const char *name;
-        uint64_t length;
-    } lengths[] = {{"serial", 8}, {"i8042", 1}, {"rtc", 2}, {"acpi-power", 3}};
-
-    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
-        if (strcmp(device->ops->name, lengths[i].name) == 0)
-            return lengths[i].length;
-    return 1;
-}
-
 /* vm:attach(device, { pio = base | mmio = base [, region = 0] [, len =] }) */
 int device_attach(lua_State *L)
 {
@@ -245,8 +229,9 @@ int device_attach(lua_State *L)
     lua_Integer mmio = option_integer(L, 3, "mmio", -1, 0, LUA_MAXINTEGER);
     lua_Integer region = option_integer(L, 3, "region", 0, 0,
                                         (lua_Integer)device->region_count - 1);
+    uint64_t length = device->regions[region].length;
     lua_Integer len = option_integer(
-        L, 3, "len", (lua_Integer)default_length(device), 1, LUA_MAXINTEGER);
+        L, 3, "len", length ? (lua_Integer)length : 1, 1, LUA_MAXINTEGER);
     if ((pio < 0) == (mmio < 0))
         return luaL_error(L, "attach: give either pio or mmio");
     struct vmm_bus *bus = pio >= 0 ? vmm_machine_pio(box->machine)

@@ -2,12 +2,6 @@
 /* A typed exit as a Lua table: { type = "pio_write", port =, data =, ... }. */
 #include "lua/classes.h"
 
-static void set_integer(lua_State *L, const char *name, uint64_t value)
-{
-    lua_pushinteger(L, (lua_Integer)value);
-    lua_setfield(L, -2, name);
-}
-
 static void set_bytes(lua_State *L, const char *name, const uint8_t *bytes,
                       size_t len)
 {
@@ -17,9 +11,9 @@ static void set_bytes(lua_State *L, const char *name, const uint8_t *bytes,
 
 static void push_io(lua_State *L, const struct vmm_exit *exit)
 {
-    set_integer(L, "port", exit->u.io.port);
-    set_integer(L, "size", exit->u.io.size);
-    set_integer(L, "count", exit->u.io.count);
+    box_set_integer(L, "port", exit->u.io.port);
+    box_set_integer(L, "size", exit->u.io.size);
+    box_set_integer(L, "count", exit->u.io.count);
     if (exit->type == VMM_EXIT_PIO_WRITE)
         set_bytes(L, "data", exit->u.io.data,
                   (size_t)exit->u.io.size * exit->u.io.count);
@@ -27,47 +21,47 @@ static void push_io(lua_State *L, const struct vmm_exit *exit)
 
 static void push_mmio(lua_State *L, const struct vmm_exit *exit)
 {
-    set_integer(L, "gpa", exit->u.mmio.gpa);
-    set_integer(L, "size", exit->u.mmio.size);
+    box_set_integer(L, "gpa", exit->u.mmio.gpa);
+    box_set_integer(L, "size", exit->u.mmio.size);
     if (exit->type == VMM_EXIT_MMIO_WRITE)
         set_bytes(L, "data", exit->u.mmio.data, exit->u.mmio.size);
 }
 
 static void push_system_event(lua_State *L, const struct vmm_exit *exit)
 {
-    set_integer(L, "event", exit->u.system_event.type);
+    box_set_integer(L, "event", exit->u.system_event.type);
 }
 
 static void push_fail_entry(lua_State *L, const struct vmm_exit *exit)
 {
-    set_integer(L, "reason", exit->u.fail_entry.reason);
-    set_integer(L, "cpu", exit->u.fail_entry.cpu);
+    box_set_integer(L, "reason", exit->u.fail_entry.reason);
+    box_set_integer(L, "cpu", exit->u.fail_entry.cpu);
 }
 
 static void push_internal(lua_State *L, const struct vmm_exit *exit)
 {
-    set_integer(L, "suberror", exit->u.internal.suberror);
+    box_set_integer(L, "suberror", exit->u.internal.suberror);
     set_bytes(L, "bytes", exit->u.internal.bytes, exit->u.internal.byte_count);
 }
 
 static void push_debug(lua_State *L, const struct vmm_exit *exit)
 {
-    set_integer(L, "exception", exit->u.debug.exception);
-    set_integer(L, "pc", exit->u.debug.pc);
-    set_integer(L, "dr6", exit->u.debug.dr6);
-    set_integer(L, "dr7", exit->u.debug.dr7);
+    box_set_integer(L, "exception", exit->u.debug.exception);
+    box_set_integer(L, "pc", exit->u.debug.pc);
+    box_set_integer(L, "dr6", exit->u.debug.dr6);
+    box_set_integer(L, "dr7", exit->u.debug.dr7);
 }
 
 static void push_msr(lua_State *L, const struct vmm_exit *exit)
 {
-    set_integer(L, "index", exit->u.msr.index);
-    set_integer(L, "reason", exit->u.msr.reason);
-    set_integer(L, "value", *exit->u.msr.data);
+    box_set_integer(L, "index", exit->u.msr.index);
+    box_set_integer(L, "reason", exit->u.msr.reason);
+    box_set_integer(L, "value", *exit->u.msr.data);
 }
 
 static void push_hypercall(lua_State *L, const struct vmm_exit *exit)
 {
-    set_integer(L, "nr", exit->u.hypercall.nr);
+    box_set_integer(L, "nr", exit->u.hypercall.nr);
     lua_createtable(L, 6, 0);
     for (int i = 0; i < 6; i++) {
         lua_pushinteger(L, (lua_Integer)exit->u.hypercall.args[i]);
@@ -96,7 +90,7 @@ void exit_push(lua_State *L, const struct vmm_exit *exit)
     lua_createtable(L, 0, 6);
     lua_pushstring(L, vmm_exit_name(exit->type));
     lua_setfield(L, -2, "type");
-    set_integer(L, "number", exit->number);
+    box_set_integer(L, "number", exit->number);
     if (details[exit->type])
         details[exit->type](L, exit);
 }

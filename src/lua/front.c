@@ -7,13 +7,8 @@
 
 #include <vmm/lua.h>
 
+#include "lua/box.h"
 #include "lua/terminal.h"
-
-static int traceback(lua_State *L)
-{
-    luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
-    return 1;
-}
 
 /* require("vmm.cli").main(argv) -> exit code; arg as the lua program sets it */
 static int run(lua_State *L)
@@ -46,7 +41,7 @@ int program_main(int argc, char **argv, struct vmm_terminal *terminal)
         return status;
     }
     terminal_set(L, terminal);
-    lua_pushcfunction(L, traceback);
+    lua_pushcfunction(L, box_traceback);
     lua_pushcfunction(L, run);
     lua_pushinteger(L, argc);
     lua_pushlightuserdata(L, argv);

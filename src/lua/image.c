@@ -104,12 +104,6 @@ static int image_read(lua_State *L)
 /* ---- loaders ---------------------------------------------------------------
  */
 
-static void set_integer(lua_State *L, const char *name, uint64_t value)
-{
-    lua_pushinteger(L, (lua_Integer)value);
-    lua_setfield(L, -2, name);
-}
-
 static void set_boolean(lua_State *L, const char *name, bool value)
 {
     lua_pushboolean(L, value);
@@ -119,31 +113,31 @@ static void set_boolean(lua_State *L, const char *name, bool value)
 static int push_elf_info(lua_State *L, const struct vmm_elf_info *info)
 {
     lua_createtable(L, 0, 6);
-    set_integer(L, "entry", info->entry);
-    set_integer(L, "entry_gpa", info->entry_gpa);
-    set_integer(L, "low", info->low);
-    set_integer(L, "high", info->high);
+    box_set_integer(L, "entry", info->entry);
+    box_set_integer(L, "entry_gpa", info->entry_gpa);
+    box_set_integer(L, "low", info->low);
+    box_set_integer(L, "high", info->high);
     set_boolean(L, "has_pvh", info->has_pvh);
     if (info->has_pvh)
-        set_integer(L, "pvh_entry", info->pvh_entry);
+        box_set_integer(L, "pvh_entry", info->pvh_entry);
     return 1;
 }
 
 static int push_bzimage_info(lua_State *L, const struct vmm_bzimage_info *info)
 {
     lua_createtable(L, 0, 16);
-    set_integer(L, "protocol", info->protocol);
+    box_set_integer(L, "protocol", info->protocol);
     set_boolean(L, "loadable_64", info->loadable_64);
     set_boolean(L, "relocatable", info->relocatable);
-    set_integer(L, "preferred_gpa", info->preferred_gpa);
-    set_integer(L, "alignment", info->alignment);
-    set_integer(L, "init_size", info->init_size);
-    set_integer(L, "initrd_addr_max", info->initrd_addr_max);
-    set_integer(L, "cmdline_size_max", info->cmdline_size_max);
-    set_integer(L, "payload_offset", info->payload_offset);
-    set_integer(L, "payload_bytes", info->payload_bytes);
-    set_integer(L, "kernel_offset", info->kernel_offset);
-    set_integer(L, "kernel_bytes", info->kernel_bytes);
+    box_set_integer(L, "preferred_gpa", info->preferred_gpa);
+    box_set_integer(L, "alignment", info->alignment);
+    box_set_integer(L, "init_size", info->init_size);
+    box_set_integer(L, "initrd_addr_max", info->initrd_addr_max);
+    box_set_integer(L, "cmdline_size_max", info->cmdline_size_max);
+    box_set_integer(L, "payload_offset", info->payload_offset);
+    box_set_integer(L, "payload_bytes", info->payload_bytes);
+    box_set_integer(L, "kernel_offset", info->kernel_offset);
+    box_set_integer(L, "kernel_bytes", info->kernel_bytes);
     lua_pushstring(L, info->payload_format);
     lua_setfield(L, -2, "payload_format");
     lua_pushlstring(L, (const char *)info->setup_header,

@@ -33,12 +33,6 @@ static struct lua_device *from_device(struct vmm_device *device)
     return (struct lua_device *)device;
 }
 
-static int traceback(lua_State *L)
-{
-    luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
-    return 1;
-}
-
 static void fail(struct lua_device *self, lua_State *co, const char *verb,
                  uint64_t offset, size_t size)
 {
@@ -61,7 +55,7 @@ static bool push_parts(lua_State *co, const struct lua_device *self)
 static bool call(struct lua_device *self, lua_State *co, enum part handler,
                  uint64_t offset, size_t size, const uint64_t *value)
 {
-    lua_pushcfunction(co, traceback);
+    lua_pushcfunction(co, box_traceback);
     int message_handler = lua_gettop(co);
     if (!push_parts(co, self))
         return false;

@@ -115,7 +115,7 @@ static void tenant_destroy(struct vmm_device *device)
 }
 
 static const struct vmm_region_ops tenant_regions[] = {
-    {tenant_read, tenant_write}};
+    {tenant_read, tenant_write, 0}};
 static const struct vmm_device_ops tenant_ops = {.name = "tenant",
                                                  .destroy = tenant_destroy};
 

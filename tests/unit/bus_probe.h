@@ -72,8 +72,8 @@ static void probe_destroy(struct vmm_device *device)
 }
 
 static const struct vmm_region_ops probe_regions[] = {
-    {probe_read, probe_write},
-    {probe_read, probe_write},
+    {probe_read, probe_write, 0},
+    {probe_read, probe_write, 0},
 };
 
 static struct probe *probe_new(const char *name)
