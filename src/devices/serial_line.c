@@ -176,11 +176,12 @@ void vmm_serial_pull_if_polled(struct serial *s)
         pull(s);
 }
 
+/* A break that waits is the port's own to bring: the host may have no more. */
 void vmm_serial_drained(struct serial *s)
 {
     if (!input_awaited(s))
         return;
-    if (s->config.drained)
+    if (s->config.drained && !s->break_waiting)
         s->config.drained(s->config.context);
     else
         pull(s);

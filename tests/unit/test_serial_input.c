@@ -254,6 +254,23 @@ static void a_break_waits_for_room(void **state)
     assert_int_equal(in(host, LSR), IDLE | DR | BI | FIFO_ERROR);
 }
 
+static void
+a_waiting_break_does_not_need_the_host_to_take_its_turn(void **state)
+{
+    struct serial_host *host = *state;
+    host_take_turns(host);
+    start(host, 0, RX | LINE);
+    host_send(host, "0123456789abcdef");
+    vmm_serial_break(host->uart);
+    for (int i = 0; i < 16; i++)
+        in(host, RBR);
+    assert_true(host->irq);
+    assert_int_equal(in(host, IIR), 0xc6);
+    assert_int_equal(in(host, LSR), IDLE | DR | BI | FIFO_ERROR);
+    assert_int_equal(in(host, RBR), 0);
+    assert_int_equal(host->drained, 1);
+}
+
 static void a_break_takes_no_byte_of_the_input(void **state)
 {
     struct serial_host *host = *state;
@@ -327,6 +344,7 @@ int main(void)
         UART_TEST(a_break_arrives_as_a_zero_with_bi),
         UART_TEST(a_break_shows_when_it_is_next_in_the_fifo),
         UART_TEST(a_break_waits_for_room),
+        UART_TEST(a_waiting_break_does_not_need_the_host_to_take_its_turn),
         UART_TEST(a_break_takes_no_byte_of_the_input),
         UART_TEST(input_is_held_while_rts_is_down),
         UART_TEST(what_is_in_the_fifo_can_be_read_while_rts_is_down),
