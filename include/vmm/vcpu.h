@@ -203,7 +203,8 @@ VMM_API void vmm_vcpu_request_pause(struct vmm_vcpu *vcpu);
 VMM_API void vmm_vcpu_request_resume(struct vmm_vcpu *vcpu);
 VMM_API void vmm_vcpu_request_stop(struct vmm_vcpu *vcpu);
 /* Make KVM_RUN come back once without changing the state.  With no thread
- * that runs: the next vmm_vcpu_run_once gives VMM_EXIT_NONE at once. */
+ * that runs: a vmm_vcpu_run_once under way, or the next one, gives
+ * VMM_EXIT_NONE at once (by SIGRTMIN, which its caller must not block). */
 VMM_API void vmm_vcpu_kick(struct vmm_vcpu *vcpu);
 
 /*
@@ -211,7 +212,8 @@ VMM_API void vmm_vcpu_kick(struct vmm_vcpu *vcpu);
  * for ever.  -ETIMEDOUT; -EDEADLK from the vCPU's own thread.
  */
 VMM_API int vmm_vcpu_wait_stopped(struct vmm_vcpu *vcpu, int64_t timeout_ns);
-/* request_stop and pthread_join; idempotent.  -EDEADLK from its own thread. */
+/* request_stop and pthread_join; idempotent; a vmm_vcpu_run_once under way is
+ * kicked and waited for.  -EDEADLK from its own thread. */
 VMM_API int vmm_vcpu_join(struct vmm_vcpu *vcpu);
 /* True when called on this vCPU's own thread. */
 VMM_API bool vmm_vcpu_is_self(const struct vmm_vcpu *vcpu);

@@ -5,6 +5,7 @@
 
 #include <linux/kvm.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,6 +47,9 @@ struct vmm_vm {
     struct vmm_irq_pin pins[VMM_GSI_COUNT];
 };
 
+/* What interrupts KVM_RUN, where the embedder has not chosen another. */
+#define VMM_KICK_SIGNAL SIGRTMIN
+
 struct vmm_vcpu {
     struct vmm_vm *vm;
     uint32_t id;
@@ -73,7 +77,8 @@ struct vmm_vcpu {
     enum vmm_vcpu_thread_state state;
     bool pause_requested; /* RUNNING, and to be PAUSED soon */
     bool nmi_requested;
-    bool borrowed; /* run_once is under way outside the vCPU's thread */
+    bool borrowed;      /* run_once is under way outside the vCPU's thread */
+    pthread_t borrower; /* valid while borrowed */
     bool joining;
     pthread_t thread; /* valid unless NO_THREAD */
     struct vmm_vcpu_thread_config config;
@@ -95,6 +100,8 @@ int vmm_kvm_check_required(int (*check)(void *context, int capability),
 /* Prepare the part of a vCPU that needs no KVM: 0 or -errno. */
 int vmm_vcpu_init(struct vmm_vcpu *vcpu, uint32_t id, struct kvm_run *run,
                   int (*enter)(struct vmm_vcpu *vcpu));
+/* Make a signal interrupt KVM_RUN and do nothing else. */
+int vmm_vcpu_install_kick(int signal_number, struct vmm_error *err);
 /* Its thread must have been joined. */
 void vmm_vcpu_fini(struct vmm_vcpu *vcpu);
 

@@ -199,10 +199,14 @@ void vmm_vcpu_release(struct vmm_vcpu *vcpu)
 static int run_borrowed(struct vmm_vcpu *vcpu, struct vmm_exit *exit,
                         struct vmm_error *err)
 {
-    int r = vmm_vcpu_hold(vcpu, "run it once", err);
+    int r = vmm_vcpu_install_kick(VMM_KICK_SIGNAL, err);
+    if (r < 0)
+        return r;
+    r = vmm_vcpu_hold(vcpu, "run it once", err);
     if (r < 0)
         return r;
     vcpu->borrowed = true;
+    vcpu->borrower = pthread_self();
     vmm_vcpu_release(vcpu);
 
     r = vmm_vcpu_step(vcpu, exit, err);

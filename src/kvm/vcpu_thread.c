@@ -2,7 +2,6 @@
 /* The thread that keeps a vCPU running: a state machine and its kick. */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -35,7 +34,7 @@ static void on_kick(int signal_number)
 
 /* Installing the same handler twice changes nothing, so that vCPUs of one
  * process need not agree on who does it. */
-static int install_kick(int signal_number, struct vmm_error *err)
+int vmm_vcpu_install_kick(int signal_number, struct vmm_error *err)
 {
     struct sigaction old, action = {.sa_handler = on_kick};
 
@@ -63,7 +62,10 @@ static void kick(struct vmm_vcpu *vcpu)
     __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
     if (vmm_vcpu_is_self(vcpu))
         return;
-    if (vcpu->state == VMM_VCPU_RUNNING || vcpu->state == VMM_VCPU_STOPPING)
+    if (vcpu->borrowed)
+        pthread_kill(vcpu->borrower, VMM_KICK_SIGNAL);
+    else if (vcpu->state == VMM_VCPU_RUNNING ||
+             vcpu->state == VMM_VCPU_STOPPING)
         pthread_kill(vcpu->thread, vcpu->config.kick_signal);
 }
 
@@ -142,6 +144,7 @@ static bool wait_for_turn(struct vmm_vcpu *vcpu)
         if (vcpu->state == VMM_VCPU_PAUSED || vcpu->borrowed) {
             pthread_cond_wait(&vcpu->changed, &vcpu->lock);
         } else if (vcpu->pause_requested) {
+            serve_nmi(vcpu);
             if (!settle(vcpu))
                 return false;
             /* A handler may have run: is it still to be paused? */
@@ -250,8 +253,9 @@ int vmm_vcpu_start(struct vmm_vcpu *vcpu,
     int code = 0;
 
     vmm_error_clear(err);
-    int signal_number = config->kick_signal ? config->kick_signal : SIGRTMIN;
-    int r = install_kick(signal_number, err);
+    int signal_number =
+        config->kick_signal ? config->kick_signal : VMM_KICK_SIGNAL;
+    int r = vmm_vcpu_install_kick(signal_number, err);
     if (r < 0)
         return r;
 
@@ -369,7 +373,10 @@ int vmm_vcpu_join(struct vmm_vcpu *vcpu)
         return -EDEADLK;
     pthread_mutex_lock(&vcpu->lock);
     request_stop(vcpu);
-    while (vcpu->joining)
+    /* Whoever runs it once gets it back first, and the vCPU is left alone. */
+    if (vcpu->borrowed)
+        kick(vcpu);
+    while (vcpu->joining || vcpu->borrowed)
         pthread_cond_wait(&vcpu->changed, &vcpu->lock);
     if (vcpu->state != VMM_VCPU_NO_THREAD) {
         vcpu->joining = true;

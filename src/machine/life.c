@@ -23,7 +23,8 @@ const char *vmm_stop_reason_name(enum vmm_stop_reason reason)
         [VMM_STOP_CLOSED] = "closed",
     };
 
-    return names[reason];
+    return (size_t)reason < sizeof(names) / sizeof(*names) ? names[reason]
+                                                           : "unknown";
 }
 
 static int on_exit_of(void *context, struct vmm_vcpu *vcpu,
@@ -81,6 +82,25 @@ static int start_vcpu(struct vmm_machine *machine, struct machine_vcpu *slot,
     return rc;
 }
 
+static void request_stop_of_all(struct vmm_machine *machine)
+{
+    for (size_t i = 0; i < machine->vcpu_count; i++)
+        vmm_vcpu_request_stop(machine->vcpus[i]->vcpu);
+}
+
+/* All threads are there: let them run, unless the VM was stopped meanwhile,
+ * which a vCPU without a thread did not get to know. */
+static void resume_unless_stopped(struct vmm_machine *machine)
+{
+    struct vmm_stop stop;
+
+    vmm_machine_stopped(machine, &stop);
+    if (stop.reason == VMM_STOP_NONE)
+        vmm_machine_resume(machine);
+    else
+        request_stop_of_all(machine);
+}
+
 int vmm_machine_start(struct vmm_machine *machine, struct vmm_error *err)
 {
     struct vmm_stop stop;
@@ -106,7 +126,8 @@ int vmm_machine_start(struct vmm_machine *machine, struct vmm_error *err)
                          err ? err->text : "a vCPU thread did not start");
         return rc;
     }
-    return vmm_machine_resume(machine);
+    resume_unless_stopped(machine);
+    return 0;
 }
 
 static int64_t remaining_ns(uint64_t since_ns, int64_t timeout_ns)
@@ -157,8 +178,7 @@ void vmm_machine_stop(struct vmm_machine *machine, enum vmm_stop_reason reason,
         va_end(args);
     }
     pthread_mutex_unlock(&machine->lock);
-    for (size_t i = 0; i < machine->vcpu_count; i++)
-        vmm_vcpu_request_stop(machine->vcpus[i]->vcpu);
+    request_stop_of_all(machine);
 }
 
 static struct timespec deadline_after(int64_t timeout_ns)

@@ -76,10 +76,14 @@ int vmm_machine_free(struct vmm_machine *machine)
         return -EDEADLK;
 
     vmm_machine_stop(machine, VMM_STOP_CLOSED, "closed by its owner");
+    /* Any thread of the machine may stop it, which looks at all vCPUs: first
+     * all threads end, then the vCPUs go. */
     for (size_t i = 0; i < machine->vcpu_count; i++)
-        vmm_vcpu_free(machine->vcpus[i]->vcpu);
+        vmm_vcpu_join(machine->vcpus[i]->vcpu);
     if (machine->loop)
         vmm_loop_stop_thread(machine->loop);
+    for (size_t i = 0; i < machine->vcpu_count; i++)
+        vmm_vcpu_free(machine->vcpus[i]->vcpu);
     vmm_bus_free(machine->pio);
     vmm_bus_free(machine->mmio);
     vmm_loop_free(machine->loop);

@@ -118,6 +118,37 @@ static void a_pause_waits_for_the_caller_that_runs_the_vcpu(void **state)
     fake_free(fake);
 }
 
+static void a_kick_gets_a_single_run_out_of_the_guest(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_new(FAKE_HALTS);
+    pthread_t runner;
+    void *ran;
+
+    assert_int_equal(pthread_create(&runner, NULL, run_it_once, fake), 0);
+    wait_until_more(fake, &fake->halts, 0);
+    vmm_vcpu_kick(&fake->vcpu);
+    pthread_join(runner, &ran);
+    assert_ptr_equal(ran, fake);
+    fake_free(fake);
+}
+
+static void a_join_gets_a_single_run_out_of_the_guest_first(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_new(FAKE_HALTS);
+    pthread_t runner;
+    void *ran;
+
+    assert_int_equal(pthread_create(&runner, NULL, run_it_once, fake), 0);
+    wait_until_more(fake, &fake->halts, 0);
+    assert_int_equal(vmm_vcpu_join(&fake->vcpu), 0);
+    assert_false(fake->vcpu.borrowed);
+    pthread_join(runner, &ran);
+    assert_ptr_equal(ran, fake);
+    fake_free(fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +158,8 @@ int main(void)
         cmocka_unit_test(a_kick_survives_the_completion_of_io),
         cmocka_unit_test(a_paused_vcpu_may_be_run_once_by_another_thread),
         cmocka_unit_test(a_pause_waits_for_the_caller_that_runs_the_vcpu),
+        cmocka_unit_test(a_kick_gets_a_single_run_out_of_the_guest),
+        cmocka_unit_test(a_join_gets_a_single_run_out_of_the_guest_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
