@@ -9,19 +9,14 @@
 
 package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
 local guests = require "vmm.guests"
-local lab = require "vmm.lab"
 local process = require "vmm.process"
 
 -- Fewer tests than this have not been the whole of them.
 local MINIMUM = 1150
 
 -- Seconds that nothing here should come near; a test has its own, shorter limit.
-local UNIT_LIMIT, SPEC_LIMIT, LAB_LIMIT = 300, 1800, 720
-local LAB_ATTEMPTS = 4
+local UNIT_LIMIT, SPEC_LIMIT = 300, 1800
 local FUZZ_SECONDS = os.getenv "FUZZ_SECONDS" or "20"
-
--- What specs read, beside what their command line names.
-local LAB_FILES = { ".busted", "lua", "tests", "examples", ".build/guest" }
 
 -- Specs below this directory boot Linux; below the other one they need only /dev/kvm.
 local LINUX, KVM = "tests/spec/linux", "tests/spec/kvm"
@@ -146,61 +141,24 @@ local function run_here(specs, scratch)
     record_all(list, "specs on this host", problem)
 end
 
--- Run specs in one lab; names: only these tests (nil: all). Returns what read_results does.
-local function lab_results(specs, names, scratch)
-    local words, files = busted_words(specs), {}
-    for _, name in ipairs(names or {}) do
-        words[#words + 1] = "--filter=" .. name:gsub("%p", "%%%0")
-    end
-    for _, path in ipairs(LAB_FILES) do
-        files[#files + 1] = process.stat1(path) and path
-    end
-    os.remove(scratch .. "/results")
-    local code, message = lab.run {
-        args = words, busted = true, files = files, input = false,
-        environment = { VMM_TEST_RESULTS = "/out/results" }, out_directory = scratch,
-        run_limit = LAB_LIMIT,
-    }
-    if not code then
-        return {}, message
-    end
-    return read_results(scratch .. "/results", code)
-end
-
--- Under emulated SVM a guest dies now and then of a triple fault, at a place that differs each
--- time, and the lab itself has been seen to hang. So in the lab, and only there, a test that fails
--- is tried again in a new lab, as are the tests of a lab that was cut off; the output says so.
-local function run_spec_in_lab(spec, scratch)
-    local names
-    for attempt = 1, LAB_ATTEMPTS do
-        local last = attempt == LAB_ATTEMPTS
-        local list, problem = lab_results({ spec }, names, scratch)
-        local failing = {}
-        for _, result in ipairs(problem and not last and {} or list) do
-            local kind, file, name, reason = table.unpack(result)
-            if kind ~= "fail" or last then
-                record(kind, file, name, reason)
-            else
-                failing[#failing + 1] = name
-                say("  RETRIED %s: %s: %s", file, name, reason:sub(1, 200))
-            end
-        end
-        if problem and last then
-            record("fail", spec, "the lab", problem)
-        elseif problem then
-            say("  RETRIED %s: %s", spec, problem)
-        elseif #failing == 0 then
-            return
-        else
-            names = failing
-        end
-    end
-end
-
+-- Each spec file in a lab of its own, as many at a time as there are CPUs: a lab has one.
 local function run_in_lab(specs, scratch)
     say("specs in the lab: Linux under emulated AMD SVM")
-    for _, spec in ipairs(specs) do
-        run_spec_in_lab(spec, scratch)
+    local words = {}
+    for index, spec in ipairs(specs) do
+        local directory = ("%s/lab-%d"):format(scratch, index)
+        assert(process.make_directory(directory))
+        words[#words + 1] = directory
+        words[#words + 1] = spec
+    end
+    local each = { process.executable(), "tests/support/in_lab.lua" }
+    process.run({ "sh", "-c", ('printf "%%s\\n" "$@" | xargs -P "$(nproc)" -n 2 %s')
+        :format(process.command(each)), "labs", table.unpack(words) })
+    for index, spec in ipairs(specs) do
+        local directory = ("%s/lab-%d"):format(scratch, index)
+        local file <close> = io.open(directory .. "/problem", "r")
+        local list = read_results(directory .. "/results", 0)
+        record_all(list, spec, file and file:read("l"))
     end
 end
 

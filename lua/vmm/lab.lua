@@ -18,7 +18,7 @@ usage: vmm-reference lab [lab options --] [args...]
 Run "vmm-reference args..." in a throwaway host with emulated AMD SVM (QEMU). Files named by
 args are carried in, the output and the exit code out. Lab options need the "--" after them:
   --memory size_mib=N   memory of the lab (default 3072)
-  --cpus N              its CPUs (default 2)
+  --cpus N              its CPUs (default 1)
   --timeout SECONDS     end the program after that time with exit code 124 (default: none)
   --boot-timeout SECONDS  how long the lab may take to start (default 120)
   --program PATH        run this program instead of vmm-reference
@@ -27,7 +27,10 @@ args are carried in, the output and the exit code out. Lab options need the "--"
   --busted              carry the busted test runner and its Lua modules in
 ]]
 
-local DEFAULTS = { memory_mib = 3072, cpus = 2, run_limit = 0, boot_limit = 120 }
+-- One CPU: QEMU 7.2, which is Debian 12's, translates code while another emulated CPU may be
+-- patching it, and then goes on with what it read. Kernels patch themselves all the time, so with
+-- more CPUs guests die of triple faults, or the lab itself hangs in an int3 that is long gone.
+local DEFAULTS = { memory_mib = 3072, cpus = 1, run_limit = 0, boot_limit = 120 }
 
 local function number(low, high)
     return function(options, key, word, value)

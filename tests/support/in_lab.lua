@@ -1,0 +1,34 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- Runs one spec file in a lab of its own and leaves what tests/support/results.lua wrote there.
+--
+-- usage: in_lab.lua DIRECTORY SPEC
+-- Leaves DIRECTORY/results, and DIRECTORY/problem with a line that says why that is not whole.
+
+package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
+local lab = require "vmm.lab"
+local process = require "vmm.process"
+
+local directory, spec = arg[1], arg[2]
+
+-- Seconds that no spec file should come near; a test has its own, shorter limit.
+local LIMIT = 900
+
+-- What specs read, beside what their command line names.
+local FILES = { ".busted", "lua", "tests", "examples", ".build/guest" }
+
+local files = {}
+for _, path in ipairs(FILES) do
+    files[#files + 1] = process.stat1(path) and path
+end
+local code, message = lab.run {
+    args = { "/usr/bin/busted", "--output=tests/support/results.lua", "--pattern=_spec", spec },
+    busted = true, files = files, input = false, out_directory = directory, run_limit = LIMIT,
+    environment = { VMM_TEST_RESULTS = "/out/results" },
+}
+
+local results = io.open(directory .. "/results", "r")
+local text = results and results:read("a") or ""
+if not code or not text:find("\nend\n$") or code ~= 0 and not text:find("\nfail\t") then
+    local problem <close> = assert(io.open(directory .. "/problem", "w"))
+    problem:write(message or ("ended early with exit code %d"):format(code), "\n")
+end
