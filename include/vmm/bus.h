@@ -26,7 +26,8 @@ VMM_API void vmm_bus_free(struct vmm_bus *bus);
 
 /*
  * Place region number `region` of a device at [base, base + length).  Takes a
- * reference.  -EINVAL for zero length, wrap or beyond the limit; -EBUSY for an
+ * reference.  -EINVAL for zero length, more than the region has, wrap or beyond
+ * the limit; -EBUSY for an
  * overlap, with both ranges and names in the text.
  */
 VMM_API int vmm_bus_add(struct vmm_bus *bus, uint64_t base, uint64_t length,

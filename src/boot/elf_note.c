@@ -5,6 +5,9 @@
 
 #include "boot/boot.h"
 
+/* A kernel has some hundreds of bytes of them; no image may keep us reading. */
+#define NOTES_BYTES_MAX 0x100000
+
 #define NOTE_OWNER_XEN  "Xen" /* with its NUL in the note */
 #define NOTE_PHYS32     18    /* XEN_ELFNOTE_PHYS32_ENTRY */
 #define NOTE_HEAD_BYTES sizeof(Elf64_Nhdr)
@@ -100,6 +103,12 @@ static int scan(const struct boot_elf *elf, unsigned index,
             " bytes)",
             elf->image->name, index, offset, header->p_filesz,
             elf->image->size_bytes);
+    if (header->p_filesz > NOTES_BYTES_MAX)
+        return vmm_error_set(err, ENOEXEC,
+                             "%s: program header %u (PT_NOTE): 0x%" PRIx64
+                             " bytes of notes, may have 0x%x at most",
+                             elf->image->name, index, header->p_filesz,
+                             NOTES_BYTES_MAX);
     end = offset + header->p_filesz;
     while (offset < end && !info->has_pvh) {
         int ret = read_note(elf, index, offset, end, align, &note, err);

@@ -174,6 +174,12 @@ int vmm_bus_add(struct vmm_bus *bus, uint64_t base, uint64_t length,
         return vmm_error_set(err, EINVAL,
                              "%s bus: %s has %zu region(s), no region %zu",
                              bus->name, name, device->region_count, region);
+    uint64_t whole = device->regions[region].length;
+    if (whole && length > whole)
+        return vmm_error_set(err, EINVAL,
+                             "%s bus: region %zu of %s is 0x%" PRIx64
+                             " long, not 0x%" PRIx64,
+                             bus->name, region, name, whole, length);
     int rc = check_extent(bus, base, length, name, err);
     if (rc < 0)
         return rc;

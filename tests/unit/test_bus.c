@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include <vmm/devices.h>
+
 #include "bus_probe.h"
 
 /* Expects add to be refused with this code and text. */
@@ -128,6 +130,19 @@ static void a_region_that_the_device_lacks_is_refused(void **state)
 {
     assert_add_refused(*state, 0x80, 1, 2, EINVAL,
                        "pio bus: late has 2 region(s), no region 2");
+}
+
+static void more_than_a_region_has_is_refused(void **state)
+{
+    struct vmm_device *uart;
+    struct vmm_serial_config config = {.irq = {0}};
+    struct vmm_error err;
+    assert_int_equal(vmm_serial_new(&config, &uart, NULL), 0);
+    assert_int_equal(vmm_bus_add(*state, 0x3f8, 9, uart, 0, &err), -EINVAL);
+    assert_string_equal(err.text,
+                        "pio bus: region 0 of serial is 0x8 long, not 0x9");
+    assert_int_equal(vmm_bus_add(*state, 0x3f8, 8, uart, 0, &err), 0);
+    vmm_device_unref(uart);
 }
 
 static void two_regions_of_a_device_lie_apart(void **state)
@@ -320,6 +335,7 @@ int main(void)
         BUS_TEST(an_overlap_is_refused_with_both_ranges),
         BUS_TEST(neighbours_are_accepted_in_any_order),
         BUS_TEST(a_region_that_the_device_lacks_is_refused),
+        BUS_TEST(more_than_a_region_has_is_refused),
         BUS_TEST(two_regions_of_a_device_lie_apart),
         BUS_TEST(remove_drops_the_device),
         BUS_TEST(remove_takes_only_a_range_that_starts_there),

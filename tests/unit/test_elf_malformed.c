@@ -258,6 +258,26 @@ static void is_refused(void **state)
     free_image(&image);
 }
 
+/* So long that scanning it for each of many headers would take minutes. */
+static void more_notes_than_a_kernel_has_are_refused(void **state)
+{
+    uint64_t size = ELF_NOTES + 0x100001;
+    uint8_t *bytes = calloc(1, size);
+    uint64_t notes_bytes = 0x100001;
+    struct vmm_elf_info info;
+    struct vmm_error err;
+    (void)state;
+
+    put_elf(bytes);
+    memcpy(bytes + ELF_HEADER(2) + 32, &notes_bytes, sizeof(notes_bytes));
+    struct vmm_image image = image_of(bytes, size, "vmlinux");
+    expect_failure(vmm_elf_inspect(&image, &info, &err), &err, ENOEXEC,
+                   "vmlinux: program header 2 (PT_NOTE): 0x100001 bytes of "
+                   "notes, may have 0x100000 at most");
+    free_image(&image);
+    free(bytes);
+}
+
 static void every_shorter_file_is_refused_or_read_inside(void **state)
 {
     uint8_t bytes[ELF_BYTES];
@@ -277,6 +297,7 @@ static void every_shorter_file_is_refused_or_read_inside(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(more_notes_than_a_kernel_has_are_refused),
         cmocka_unit_test(every_shorter_file_is_refused_or_read_inside),
     };
 
