@@ -174,7 +174,8 @@ MODULE_OBJ := $(filter-out %/front.o %/scripts.o,$(LUA_SRC:%.c=$(R)/%.o))
 
 all: vmm-reference libraries ## build the program and the libraries
 libraries: $(R)/libvmm.so.$(SOVERSION) $(R)/libvmm-lua.so.$(SOVERSION) \
-	$(R)/libvmm-lua.a $(R)/vmm/core.so $(R)/vmm.pc $(R)/vmm-lua.pc
+	$(R)/static/libvmm.a $(R)/static/libvmm-lua.a $(R)/vmm/core.so \
+	$(R)/vmm.pc $(R)/vmm-lua.pc
 .PHONY: all libraries
 
 vmm-reference: $(R)/vmm-reference
@@ -193,10 +194,17 @@ $(R)/libvmm-lua.so.$(SOVERSION): $(LIB_SRC:%.c=$(R)/%.o) \
 	$(Q)$(CC) -shared -Wl,-soname,$(@F) -Wl,-z,defs $(LDFLAGS) -o $@ $^ \
 		$(LUA_LIBS) $(LIBS)
 	$(Q)ln -sf $(@F) $(R)/libvmm-lua.so
-$(R)/libvmm-lua.a: $(LIB_SRC:%.c=$(R)/%.o) $(LUA_SRC:%.c=$(R)/%.o) \
+
+# The archives to be installed: one object each, so that only what
+# include/vmm declares is left for others to collide with.
+$(R)/static/libvmm.a: $(LIB_SRC:%.c=$(R)/%.o)
+$(R)/static/libvmm-lua.a: $(LIB_SRC:%.c=$(R)/%.o) $(LUA_SRC:%.c=$(R)/%.o) \
 		$(R)/scripts.o
+$(R)/static/%.a:
+	@mkdir -p $(@D)
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)ld -r -o $(@:.a=.o) $^ && objcopy --localize-hidden $(@:.a=.o)
+	$(Q)rm -f $@ && ar rcs $@ $(@:.a=.o)
 
 # The C core for a stock lua5.4: not linked to liblua, which the host brings.
 $(R)/vmm/core.so: $(LIB_SRC:%.c=$(R)/%.o) $(MODULE_OBJ)
@@ -226,7 +234,7 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 	$(Q)install -d $(D)/bin $(D)/lib/pkgconfig $(D)/lib/lua/5.4/vmm \
 		$(D)/include/vmm
 	$(Q)install $(R)/vmm-reference $(D)/bin/
-	$(Q)install -m 644 $(R)/libvmm.a $(R)/libvmm-lua.a $(D)/lib/
+	$(Q)install -m 644 $(R)/static/libvmm.a $(R)/static/libvmm-lua.a $(D)/lib/
 	$(Q)install $(R)/libvmm.so.$(SOVERSION) $(R)/libvmm-lua.so.$(SOVERSION) \
 		$(D)/lib/
 	$(Q)ln -sf libvmm.so.$(SOVERSION) $(D)/lib/libvmm.so
