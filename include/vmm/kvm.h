@@ -47,6 +47,13 @@ VMM_API int vmm_kvm_supported_cpuid(struct vmm_kvm *kvm,
                                     const struct kvm_cpuid2 **cpuid,
                                     struct vmm_error *err);
 
+/*
+ * KVM_GET_MSR_INDEX_LIST: the MSRs that hold a vCPU's state.  *count in: room,
+ * out: how many there are; -E2BIG when that is more.
+ */
+VMM_API int vmm_kvm_msr_list(const struct vmm_kvm *kvm, uint32_t *indices,
+                             size_t *count, struct vmm_error *err);
+
 /* ---- a VM ------------------------------------------------------------- */
 
 struct vmm_vm;

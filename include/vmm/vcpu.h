@@ -114,9 +114,10 @@ VMM_API int vmm_vcpu_run_once(struct vmm_vcpu *vcpu, struct vmm_exit *exit,
 VMM_API int vmm_vcpu_complete_io(struct vmm_vcpu *vcpu, struct vmm_error *err);
 
 /*
- * All state, as the kernel's structures, by name: "regs", "sregs", "fpu",
- * "xsave", "xcrs", "lapic", "debugregs", "mp_state", "vcpu_events",
- * "tsc_khz" (uint32_t), "cpuid" (struct kvm_cpuid2 with entries).
+ * All state, as the kernel's structures, by name: "regs", "sregs", "sregs2"
+ * (with the PDPTRs), "fpu", "xsave", "xcrs", "lapic", "debugregs", "mp_state",
+ * "vcpu_events", "tsc_khz" (uint32_t), "cpuid" (struct kvm_cpuid2 with
+ * entries), "nested" (of the guest's own guest; -ENOTSUP where KVM nests none).
  * *size in: room in bytes, out: bytes used (-ENOBUFS sets what is needed).
  * The vCPU must be paused (-EBUSY when its thread runs).
  */

@@ -62,6 +62,9 @@ function kvm:capability(name) end
 function kvm:hardware() end
 ---@return vmm.cpuid_entry[]? entries, string? message, string? code
 function kvm:supported_cpuid() end
+---The MSRs that hold a vCPU's state, for vcpu:get_msrs.
+---@return integer[]? indices, string? message, string? code
+function kvm:msr_list() end
 ---@param options? { name?: string }
 ---@return vmm.vm? vm, string? message, string? code
 function kvm:create_vm(options) end
@@ -312,7 +315,7 @@ function irq:pulse() end
 ---@field cpuid vmm.cpuid_entry[]
 local vcpu = {}
 ---Any state as the kernel's structure: "regs", "sregs", "fpu", "xsave", "xcrs", "lapic",
----"debugregs", "mp_state", "vcpu_events", "tsc_khz".
+---"debugregs", "mp_state", "vcpu_events", "tsc_khz", "sregs2", "cpuid", "nested".
 ---@param name string
 ---@return string bytes
 function vcpu:get_state(name) end

@@ -20,6 +20,7 @@
 
 /* The kernel refuses more CPUID entries than this (KVM_MAX_CPUID_ENTRIES). */
 #define VMM_CPUID_ENTRIES_MAX 256
+#define VMM_MSRS_MAX          4096
 
 /* Highest vCPU id: KVM's own limit for the x2APIC ids of this API. */
 #define VMM_VCPU_ID_MAX 4095

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -158,5 +159,26 @@ int vmm_kvm_supported_cpuid(struct vmm_kvm *kvm,
         r = fetch_supported_cpuid(kvm, err);
     *cpuid = kvm->supported_cpuid;
     pthread_mutex_unlock(&kvm->cpuid_lock);
+    return r;
+}
+
+int vmm_kvm_msr_list(const struct vmm_kvm *kvm, uint32_t *indices,
+                     size_t *count, struct vmm_error *err)
+{
+    size_t room = *count < VMM_MSRS_MAX ? *count : VMM_MSRS_MAX;
+    struct kvm_msr_list *list =
+        calloc(1, sizeof(*list) + room * sizeof(*list->indices));
+    int r = 0;
+
+    vmm_error_clear(err);
+    if (!list)
+        return vmm_error_set(err, ENOMEM, "out of memory");
+    list->nmsrs = (uint32_t)room;
+    if (ioctl(kvm->fd, KVM_GET_MSR_INDEX_LIST, list) < 0)
+        r = vmm_error_errno(err, "KVM_GET_MSR_INDEX_LIST, room for %zu", room);
+    else
+        memcpy(indices, list->indices, list->nmsrs * sizeof(*indices));
+    *count = list->nmsrs;
+    free(list);
     return r;
 }

@@ -185,6 +185,47 @@ static int set_cpuid(struct vmm_vcpu *vcpu, const struct vcpu_state *state,
     return 0;
 }
 
+/* What the guest's own hypervisor has: KVM_CAP_NESTED_STATE tells its room,
+ * the structure's size field what is used of it. */
+static int get_nested(struct vmm_vcpu *vcpu, const struct vcpu_state *state,
+                      void *buffer, size_t *size, struct vmm_error *err)
+{
+    struct kvm_nested_state head = {.size = sizeof(head)};
+    int room = ioctl(vcpu->vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_NESTED_STATE);
+
+    if (room < (int)sizeof(head))
+        return vmm_error_set(err, ENOTSUP,
+                             "state \"nested\": this KVM nests no guests");
+    int r = vmm_state_room(state->name, size, (size_t)room, err);
+    if (r < 0)
+        return r;
+    head.size = (uint32_t)room;
+    memcpy(buffer, &head, sizeof(head));
+    if (ioctl(vcpu->fd, KVM_GET_NESTED_STATE, buffer) < 0)
+        return ioctl_failed(vcpu, "get", state->name, err);
+    memcpy(&head, buffer, sizeof(head));
+    *size = head.size;
+    return 0;
+}
+
+static int set_nested(struct vmm_vcpu *vcpu, const struct vcpu_state *state,
+                      const void *buffer, size_t size, struct vmm_error *err)
+{
+    struct kvm_nested_state head;
+
+    if (size < sizeof(head))
+        return vmm_error_set(err, EINVAL,
+                             "state \"nested\" is %zu bytes or more, given %zu",
+                             sizeof(head), size);
+    memcpy(&head, buffer, sizeof(head));
+    int r = vmm_state_size(state->name, size, head.size, err);
+    if (r < 0)
+        return r;
+    if (ioctl(vcpu->fd, KVM_SET_NESTED_STATE, buffer) < 0)
+        return ioctl_failed(vcpu, "set", state->name, err);
+    return 0;
+}
+
 #define FIXED(name, ioctl_name, type)                                          \
     {                                                                          \
         name, get_fixed, set_fixed, KVM_GET_##ioctl_name,                      \
@@ -194,6 +235,7 @@ static int set_cpuid(struct vmm_vcpu *vcpu, const struct vcpu_state *state,
 static const struct vcpu_state states[] = {
     FIXED("regs", REGS, struct kvm_regs),
     FIXED("sregs", SREGS, struct kvm_sregs),
+    FIXED("sregs2", SREGS2, struct kvm_sregs2),
     FIXED("fpu", FPU, struct kvm_fpu),
     {"xsave", get_xsave, set_xsave, 0, 0, 0},
     FIXED("xcrs", XCRS, struct kvm_xcrs),
@@ -203,6 +245,7 @@ static const struct vcpu_state states[] = {
     FIXED("vcpu_events", VCPU_EVENTS, struct kvm_vcpu_events),
     {"tsc_khz", get_tsc_khz, set_tsc_khz, 0, 0, 0},
     {"cpuid", get_cpuid, set_cpuid, 0, 0, 0},
+    {"nested", get_nested, set_nested, 0, 0, 0},
 };
 
 static const struct vcpu_state *find(const char *name, struct vmm_error *err)
@@ -210,10 +253,12 @@ static const struct vcpu_state *find(const char *name, struct vmm_error *err)
     for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++)
         if (strcmp(states[i].name, name) == 0)
             return &states[i];
-    vmm_error_set(err, ENOENT,
-                  "no vCPU state \"%s\": one of regs, sregs, fpu, xsave, xcrs, "
-                  "lapic, debugregs, mp_state, vcpu_events, tsc_khz, cpuid",
-                  name);
+    vmm_error_set(
+        err, ENOENT,
+        "no vCPU state \"%s\": one of regs, sregs, sregs2, fpu, xsave, "
+        "xcrs, lapic, debugregs, mp_state, vcpu_events, tsc_khz, "
+        "cpuid, nested",
+        name);
     return NULL;
 }
 

@@ -82,6 +82,23 @@ static int kvm_supported_cpuid(lua_State *L)
     return 1;
 }
 
+/* kvm:msr_list() -> {index, ...} */
+static int kvm_msr_list(lua_State *L)
+{
+    uint32_t indices[1024];
+    size_t count = sizeof(indices) / sizeof(*indices);
+    struct vmm_error err;
+
+    if (vmm_kvm_msr_list(check_kvm(L, 1), indices, &count, &err))
+        return push_error(L, &err);
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_pushinteger(L, indices[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
 /* vmm.host_hardware() -> true when this CPU offers VMX or SVM */
 static int host_hardware(lua_State *L)
 {
@@ -95,6 +112,7 @@ void kvm_open(lua_State *L)
         {"capability", kvm_capability},
         {"hardware", kvm_hardware},
         {"supported_cpuid", kvm_supported_cpuid},
+        {"msr_list", kvm_msr_list},
         {"create_vm", vm_new},
         {"__gc", kvm_gc},
         {"__tostring", kvm_tostring},

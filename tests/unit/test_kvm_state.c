@@ -18,7 +18,7 @@ static void each_state_can_be_set_to_what_was_got(void **state)
 {
     static const char *const names[] = {
         "regs",      "sregs",    "fpu",         "xsave",   "xcrs",  "lapic",
-        "debugregs", "mp_state", "vcpu_events", "tsc_khz", "cpuid",
+        "debugregs", "mp_state", "vcpu_events", "tsc_khz", "cpuid", "sregs2",
     };
     struct tiny_guest g = halting_guest(state);
     const struct kvm_cpuid2 *cpuid;
@@ -54,6 +54,43 @@ static void cpuid_read_back_has_the_entries_that_were_set(void **state)
     memcpy(&count, buffer, sizeof(count));
     assert_int_equal(count, set->nent);
     assert_int_equal(size, sizeof(*set) + count * sizeof(set->entries[0]));
+    tiny_free(&g);
+}
+
+static void every_msr_listed_can_be_read(void **state)
+{
+    struct tiny_guest g = halting_guest(state);
+    static uint32_t indices[1024];
+    size_t count = 2, read = 0;
+
+    assert_refused(vmm_kvm_msr_list(*state, indices, &count, &err), E2BIG,
+                   "KVM_GET_MSR_INDEX_LIST, room for 2: Argument list too "
+                   "long");
+    assert_in_range(count, 10, 1024);
+    assert_ok(vmm_kvm_msr_list(*state, indices, &count, &err));
+    for (size_t i = 0; i < count; i++) {
+        struct kvm_msr_entry entry = {.index = indices[i]};
+        read += vmm_vcpu_get_msrs(g.vcpu, &entry, 1, NULL) == 0;
+    }
+    /* Some wait for a CPUID bit or for Hyper-V to be enabled. */
+    assert_in_range(read, count / 4, count);
+    tiny_free(&g);
+}
+
+static void nested_state_moves_where_kvm_nests(void **state)
+{
+    struct tiny_guest g = halting_guest(state);
+    static uint8_t buffer[32768];
+    size_t size = sizeof(buffer);
+    struct vmm_error none;
+
+    if (vmm_vcpu_get_state(g.vcpu, "nested", buffer, &size, &none) == -ENOTSUP)
+        assert_string_equal(none.text,
+                            "state \"nested\": this KVM nests no guests");
+    else
+        assert_ok(vmm_vcpu_set_state(g.vcpu, "nested", buffer, size, &err));
+    assert_refused(vmm_vcpu_set_state(g.vcpu, "nested", buffer, 7, &err),
+                   EINVAL, "state \"nested\" is 128 bytes or more, given 7");
     tiny_free(&g);
 }
 
@@ -130,9 +167,9 @@ static void bad_names_and_sizes_of_state_are_refused(void **state)
 
     assert_refused(vmm_vcpu_get_state(g.vcpu, "rip", &regs, &size, &err),
                    ENOENT,
-                   "no vCPU state \"rip\": one of regs, sregs, fpu, xsave, "
-                   "xcrs, lapic, debugregs, mp_state, vcpu_events, tsc_khz, "
-                   "cpuid");
+                   "no vCPU state \"rip\": one of regs, sregs, sregs2, fpu, "
+                   "xsave, xcrs, lapic, debugregs, mp_state, vcpu_events, "
+                   "tsc_khz, cpuid, nested");
     assert_refused(vmm_vcpu_get_state(g.vcpu, "regs", &regs, &size, &err),
                    ENOBUFS, "state \"regs\" takes 144 bytes, room for 8");
     assert_int_equal(size, sizeof(regs));
@@ -323,6 +360,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_state_can_be_set_to_what_was_got),
         cmocka_unit_test(cpuid_read_back_has_the_entries_that_were_set),
+        cmocka_unit_test(every_msr_listed_can_be_read),
+        cmocka_unit_test(nested_state_moves_where_kvm_nests),
         cmocka_unit_test(state_moves_from_one_vcpu_to_another),
         cmocka_unit_test(registers_keep_what_they_are_set_to),
         cmocka_unit_test(bad_names_and_sizes_of_state_are_refused),
