@@ -46,7 +46,10 @@ VMM_API bool vmm_loop_in_thread(struct vmm_loop *loop);
  * any thread, also in callbacks.  After a remove returns, the callback is not
  * running and will not be called (unless the caller is that callback): so do
  * not hold a lock across a remove that the callback waits for.
- * A handle is stored before its first callback can come.
+ * A handle is stored before its first callback can come.  A callback may use
+ * its own handle until it returns, even where it, or another thread meanwhile,
+ * removed it: to set it then does nothing but return -ENOENT, to cancel it
+ * nothing at all.
  */
 
 /*

@@ -8,9 +8,12 @@
 
 #include "event/loop.h"
 
+/* The index of a timer that was removed while its callback runs. */
+#define REMOVED SIZE_MAX
+
 struct vmm_timer {
     struct vmm_loop *loop;
-    size_t index; /* in the heap */
+    size_t index; /* in the heap, or REMOVED */
     uint64_t deadline_ns;
     uint64_t period_ns;
     void (*fire)(void *context);
@@ -189,12 +192,14 @@ int vmm_timer_set(struct vmm_timer *timer, uint64_t delay_ns,
                   uint64_t period_ns)
 {
     struct vmm_loop *loop = timer->loop;
-    int ret;
+    int ret = -ENOENT;
 
     pthread_mutex_lock(&loop->lock);
-    timer->period_ns = period_ns;
-    move(timer, vmm_deadline_ns(delay_ns));
-    ret = arm(loop);
+    if (timer->index != REMOVED) {
+        timer->period_ns = period_ns;
+        move(timer, vmm_deadline_ns(delay_ns));
+        ret = arm(loop);
+    }
     pthread_mutex_unlock(&loop->lock);
     return ret;
 }
@@ -202,7 +207,8 @@ int vmm_timer_set(struct vmm_timer *timer, uint64_t delay_ns,
 int vmm_timer_cancel(struct vmm_timer *timer)
 {
     pthread_mutex_lock(&timer->loop->lock);
-    move(timer, VMM_NEVER);
+    if (timer->index != REMOVED)
+        move(timer, VMM_NEVER);
     pthread_mutex_unlock(&timer->loop->lock);
     return 0;
 }
@@ -222,6 +228,7 @@ void vmm_timer_remove(struct vmm_timer *timer)
         place(loop, last, timer->index);
         move(last, last->deadline_ns);
     }
+    timer->index = REMOVED; /* its callback may yet set it */
     idle = vmm_loop_await_call(loop, timer);
     pthread_mutex_unlock(&loop->lock);
     if (idle)

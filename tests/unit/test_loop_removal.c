@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 /* Removals while the loop calls on its thread. */
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -58,6 +59,72 @@ static void a_remove_waits_for_the_callback_to_return(void **state)
     vmm_timer_remove(timer);
     assert_true(atomic_load(&s.left));
     sem_destroy(&s.entered);
+}
+
+/* Has its own timer set and cancelled once that is removed. */
+struct rearmed {
+    struct slow slow;
+    struct vmm_timer *timer;
+    int set, cancelled;
+};
+
+static void set_when_removed(void *context)
+{
+    struct rearmed *r = context;
+
+    slow_call(&r->slow);
+    r->set = vmm_timer_set(r->timer, 0, 0);
+    r->cancelled = vmm_timer_cancel(r->timer);
+}
+
+static void a_callback_does_not_set_its_removed_timer(void **state)
+{
+    struct fixture *f = *state;
+    struct rearmed r = {.slow.remover = gettid()};
+    struct timed others[3] = {{0}};
+
+    sem_init(&r.slow.entered, 0, 0);
+    assert_int_equal(
+        vmm_loop_timer(f->loop, set_when_removed, &r, &r.timer, &f->err), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(vmm_loop_timer(f->loop, fire, &others[i],
+                                        &others[i].timer, &f->err),
+                         0);
+    assert_int_equal(vmm_loop_start_thread(f->loop, "slow", &f->err), 0);
+    vmm_timer_set(r.timer, 0, 0);
+    while (sem_trywait(&r.slow.entered) < 0)
+        sched_yield();
+    vmm_timer_remove(r.timer);
+    vmm_loop_stop_thread(f->loop);
+    assert_int_equal(r.set, -ENOENT);
+    assert_int_equal(r.cancelled, 0);
+
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(vmm_timer_set(others[i].timer, 0, 0), 0);
+    while (others[0].calls + others[1].calls + others[2].calls < 3)
+        assert_true(vmm_loop_step(f->loop, PATIENCE) > 0);
+    sem_destroy(&r.slow.entered);
+}
+
+static void set_after_removal(void *context)
+{
+    struct rearmed *r = context;
+
+    vmm_timer_remove(r->timer);
+    r->set = vmm_timer_set(r->timer, 0, 0);
+}
+
+static void nor_one_that_it_removed_itself(void **state)
+{
+    struct fixture *f = *state;
+    struct rearmed r = {.set = 0};
+
+    assert_int_equal(
+        vmm_loop_timer(f->loop, set_after_removal, &r, &r.timer, &f->err), 0);
+    vmm_timer_set(r.timer, 0, 0);
+    assert_int_equal(vmm_loop_step(f->loop, PATIENCE), 1);
+    assert_int_equal(r.set, -ENOENT);
+    assert_int_equal(vmm_loop_step(f->loop, 0), 0);
 }
 
 /* What a callback finds after its removal would be freed memory. */
@@ -175,6 +242,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_remove_waits_for_the_callback_to_return),
+        TEST(a_callback_does_not_set_its_removed_timer),
+        TEST(nor_one_that_it_removed_itself),
         TEST(threads_add_and_remove_while_the_loop_calls),
         TEST(a_free_removes_what_is_left),
     };
