@@ -48,8 +48,8 @@ VMM_API bool vmm_loop_in_thread(struct vmm_loop *loop);
  * not hold a lock across a remove that the callback waits for.
  * A handle is stored before its first callback can come.  A callback may use
  * its own handle until it returns, even where it, or another thread meanwhile,
- * removed it: to set it then does nothing but return -ENOENT, to cancel it
- * nothing at all.
+ * removed it: to set or modify it then does nothing but return -ENOENT, to
+ * cancel it nothing at all.
  */
 
 /*

@@ -168,11 +168,13 @@ int vmm_loop_watch(struct vmm_loop *loop, int fd, uint32_t events,
 
 int vmm_watch_modify(struct vmm_watch *watch, uint32_t events)
 {
-    int ret;
+    struct vmm_loop *loop = watch->loop;
+    int ret = -ENOENT; /* its callback, after it was removed */
 
-    pthread_mutex_lock(&watch->loop->lock);
-    ret = set_events(watch, events);
-    pthread_mutex_unlock(&watch->loop->lock);
+    pthread_mutex_lock(&loop->lock);
+    if (loop->watches[watch->fd] == watch)
+        ret = set_events(watch, events);
+    pthread_mutex_unlock(&loop->lock);
     return ret;
 }
 

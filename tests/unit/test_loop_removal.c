@@ -127,6 +127,49 @@ static void nor_one_that_it_removed_itself(void **state)
     assert_int_equal(vmm_loop_step(f->loop, 0), 0);
 }
 
+/* Has its own watch modified once that is removed. */
+struct modified {
+    struct slow slow;
+    struct vmm_watch *watch;
+    int ret;
+};
+
+static void modify_when_removed(void *context, uint32_t events)
+{
+    struct modified *m = context;
+
+    (void)events;
+    slow_call(&m->slow);
+    m->ret = vmm_watch_modify(m->watch, EPOLLIN);
+}
+
+static void a_callback_does_not_modify_its_removed_watch(void **state)
+{
+    struct fixture *f = *state;
+    struct modified m = {.slow.remover = gettid()};
+    int fds[2];
+
+    sem_init(&m.slow.entered, 0, 0);
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(write(fds[1], "x", 1), 1);
+    assert_int_equal(vmm_loop_watch(f->loop, fds[0], EPOLLIN,
+                                    modify_when_removed, &m, &m.watch, &f->err),
+                     0);
+    assert_int_equal(vmm_loop_start_thread(f->loop, "slow", &f->err), 0);
+    while (sem_trywait(&m.slow.entered) < 0)
+        sched_yield();
+    vmm_watch_remove(m.watch);
+    vmm_loop_stop_thread(f->loop);
+    assert_int_equal(m.ret, -ENOENT);
+    /* Epoll does not know the fd any more. */
+    assert_int_equal(
+        epoll_ctl(vmm_loop_fd(f->loop), EPOLL_CTL_DEL, fds[0], NULL), -1);
+    assert_int_equal(errno, ENOENT);
+    sem_destroy(&m.slow.entered);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 /* What a callback finds after its removal would be freed memory. */
 struct mortal {
     atomic_bool alive;
@@ -244,6 +287,7 @@ int main(void)
         TEST(a_remove_waits_for_the_callback_to_return),
         TEST(a_callback_does_not_set_its_removed_timer),
         TEST(nor_one_that_it_removed_itself),
+        TEST(a_callback_does_not_modify_its_removed_watch),
         TEST(threads_add_and_remove_while_the_loop_calls),
         TEST(a_free_removes_what_is_left),
     };
