@@ -30,7 +30,10 @@ static void listen_again(void *context)
 {
     struct listener *listener = context;
 
-    vmm_watch_modify(listener->watch, EPOLLIN);
+    pthread_mutex_lock(&listener->console->lock);
+    if (!listener->console->closing) /* else: the watch may have gone */
+        vmm_watch_modify(listener->watch, EPOLLIN);
+    pthread_mutex_unlock(&listener->console->lock);
 }
 
 static void client_came(void *context, uint32_t events)
@@ -68,8 +71,10 @@ static void close_listener(struct vmm_door *door)
 {
     struct listener *listener = (struct listener *)door;
 
-    vmm_timer_remove(listener->retry);
+    /* In this order: a client that comes may set the timer; what the timer
+     * does to the watch it does not once the console is closing. */
     vmm_watch_remove(listener->watch);
+    vmm_timer_remove(listener->retry);
     unlink_bound(listener);
     if (listener->fd >= 0)
         close(listener->fd);

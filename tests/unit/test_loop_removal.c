@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "asleep.h"
 #include "loop_fixture.h"
 
 struct slow {
@@ -17,29 +18,13 @@ struct slow {
     atomic_bool left;
 };
 
-static bool is_asleep(pid_t thread)
-{
-    char path[64], state = 0;
-    FILE *file;
-
-    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", thread);
-    file = fopen(path, "r");
-    if (file && fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-        state = 0;
-    if (file)
-        fclose(file);
-    return state == 'S';
-}
-
 /* Runs until the remover waits. */
 static void slow_call(void *context)
 {
     struct slow *s = context;
-    uint64_t deadline = vmm_now_ns() + PATIENCE;
 
     sem_post(&s->entered);
-    while (!is_asleep(s->remover) && vmm_now_ns() < deadline)
-        sched_yield();
+    await_asleep(s->remover, PATIENCE);
     atomic_store(&s->left, true);
 }
 
