@@ -47,6 +47,7 @@ struct vmm_console {
 
     pthread_mutex_t lock;
     bool closing; /* callbacks have nothing left to do */
+    bool calling; /* a callback of a stream runs, maybe without its watch */
     bool in_held; /* sources are not to be read */
     struct vmm_stream *streams;
     struct vmm_door *doors;

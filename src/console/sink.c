@@ -55,10 +55,13 @@ void vmm_sink_ready(void *context, uint32_t events)
     struct vmm_stream *stream = context;
     struct vmm_console *console = stream->console;
 
+    if (!vmm_streams_begin_call(console))
+        return;
     pthread_mutex_lock(&console->lock);
     if (!console->closing && stream->out_watch &&
         events & (EPOLLHUP | EPOLLERR))
         end_output(stream, EPIPE);
     pthread_mutex_unlock(&console->lock);
     vmm_console_drain(console);
+    vmm_streams_end_call(console);
 }

@@ -127,6 +127,8 @@ void vmm_source_ready(void *context, uint32_t events)
     size_t added = 0, keys_len = 0;
 
     (void)events; /* an end and an error show in the read */
+    if (!vmm_streams_begin_call(console))
+        return;
     pthread_mutex_lock(&console->lock);
     if (!console->closing && !console->in_held && stream->in_watch)
         added = read_source(stream, keys, &keys_len);
@@ -137,6 +139,7 @@ void vmm_source_ready(void *context, uint32_t events)
     for (size_t i = 0; i < keys_len && config.on_escape; i++)
         config.on_escape(config.context, keys[i]);
     vmm_streams_report(console);
+    vmm_streams_end_call(console);
 }
 
 void vmm_streams_resume(struct vmm_console *console)

@@ -67,6 +67,32 @@ static void remove_watches(struct vmm_stream *stream)
     stream->in_watch = stream->out_watch = NULL;
 }
 
+bool vmm_streams_begin_call(struct vmm_console *console)
+{
+    bool open;
+
+    pthread_mutex_lock(&console->lock);
+    open = console->calling = !console->closing;
+    pthread_mutex_unlock(&console->lock);
+    return open;
+}
+
+void vmm_streams_end_call(struct vmm_console *console)
+{
+    pthread_mutex_lock(&console->lock);
+    console->calling = false;
+    pthread_cond_broadcast(&console->progress);
+    pthread_mutex_unlock(&console->lock);
+}
+
+static void await_call(struct vmm_console *console)
+{
+    pthread_mutex_lock(&console->lock);
+    while (console->calling)
+        pthread_cond_wait(&console->progress, &console->lock);
+    pthread_mutex_unlock(&console->lock);
+}
+
 /* The next stream, unlinked; NULL when none is left. */
 static struct vmm_stream *pop(struct vmm_console *console)
 {
@@ -92,6 +118,7 @@ void vmm_streams_close(struct vmm_console *console)
         vmm_fd_close(&stream->out);
         free(stream);
     }
+    await_call(console);
 }
 
 /* ---- attach ------------------------------------------------------------- */

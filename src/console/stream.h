@@ -46,8 +46,14 @@ void vmm_streams_resume(struct vmm_console *console);
 /* On the loop's thread: report the ends of streams, and free those of which
  * both ends are gone. */
 void vmm_streams_report(struct vmm_console *console);
-/* Once console->closing is set: write what the sinks take, close all. */
+/* Once console->closing is set: write what the sinks take, close all; then no
+ * callback of a stream runs any more. */
 void vmm_streams_close(struct vmm_console *console);
+
+/* Bracket a watch's callback.  It may remove that watch, so the watch's removal
+ * alone does not tell that it has returned.  False: the console is closing. */
+bool vmm_streams_begin_call(struct vmm_console *console);
+void vmm_streams_end_call(struct vmm_console *console);
 
 /* The watches' callbacks: there is input; output is taken again, or the other
  * side has gone. */

@@ -76,10 +76,35 @@ static void a_client_that_comes_too_late_is_turned_away(void **state)
     close(client);
 }
 
+static void input_ended(void *context)
+{
+    outlast_the_closer();
+    ++*(int *)context;
+}
+
+/* Which has removed its watch, so that this cannot be waited for. */
+static void a_free_waits_for_the_report_of_an_end(void **state)
+{
+    struct fixture *f = *state;
+    int fds[2], ended = 0;
+
+    assert_int_equal(pipe(fds), 0);
+    close(fds[1]);
+    attach(f, (struct vmm_console_stream){.in_fd = fds[0],
+                                          .out_fd = -1,
+                                          .owns = true,
+                                          .escape = -1,
+                                          .on_input_end = input_ended,
+                                          .context = &ended});
+    free_console(f);
+    assert_int_equal(ended, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_THREAD(a_client_that_comes_too_late_is_turned_away),
+        TEST_THREAD(a_free_waits_for_the_report_of_an_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
