@@ -26,7 +26,8 @@ VMM_API int vmm_loop_fd(const struct vmm_loop *loop);
  * Handle what is ready; wait up to timeout_ns for the first (0: do not wait,
  * < 0: for ever).  Returns the number of callbacks made, 0 after the timeout,
  * or -errno: -EINTR when a signal cut the wait short, -EBUSY when the loop is
- * being stepped already (from one of its callbacks, or by its own thread).
+ * being stepped already (from one of its callbacks, or by its own thread), or
+ * what has ended that thread.
  */
 VMM_API int vmm_loop_step(struct vmm_loop *loop, int64_t timeout_ns);
 
@@ -40,6 +41,16 @@ VMM_API int vmm_loop_start_thread(struct vmm_loop *loop, const char *name,
                                   struct vmm_error *err);
 VMM_API void vmm_loop_stop_thread(struct vmm_loop *loop);
 VMM_API bool vmm_loop_in_thread(struct vmm_loop *loop);
+/*
+ * The loop's own thread goes on after -EINTR.  Any other error of a step would
+ * come again, so it ends the thread: on_error is called, on that thread, as the
+ * last thing it does; it may not free the loop.  To be set before the thread is
+ * started; without it, the loop just falls silent.
+ */
+VMM_API void vmm_loop_on_error(struct vmm_loop *loop,
+                               void (*on_error)(void *context,
+                                                const struct vmm_error *err),
+                               void *context);
 
 /*
  * Watches, timers, wake-ups and children may be added, changed and removed from

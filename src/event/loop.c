@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -119,9 +120,10 @@ bool vmm_loop_await_call(struct vmm_loop *loop, const void *source)
 
 static int begin_step(struct vmm_loop *loop)
 {
-    int ret = -EBUSY;
+    int ret;
 
     pthread_mutex_lock(&loop->lock);
+    ret = loop->failed ? loop->failed : -EBUSY;
     if (!loop->stepping &&
         (!loop->threaded || pthread_equal(loop->thread, pthread_self()))) {
         loop->stepping = true;
@@ -197,6 +199,37 @@ static bool stopping(struct vmm_loop *loop)
     return stop;
 }
 
+void vmm_loop_on_error(struct vmm_loop *loop,
+                       void (*on_error)(void *context,
+                                        const struct vmm_error *err),
+                       void *context)
+{
+    pthread_mutex_lock(&loop->lock);
+    loop->on_error = on_error;
+    loop->on_error_context = context;
+    pthread_mutex_unlock(&loop->lock);
+}
+
+/* The thread's last deed: say why it ends. */
+static void report_failure(struct vmm_loop *loop, int code)
+{
+    void (*on_error)(void *context, const struct vmm_error *err);
+    struct vmm_error err;
+    void *context;
+
+    pthread_mutex_lock(&loop->lock);
+    loop->failed = -code;
+    on_error = loop->on_error;
+    context = loop->on_error_context;
+    pthread_mutex_unlock(&loop->lock);
+    vmm_error_clear(&err);
+    vmm_error_set(&err, code, "the event loop cannot wait any more: %s",
+                  strerror(code));
+    if (on_error)
+        on_error(context, &err);
+}
+
+/* The signals are blocked, but a debugger that attaches ends a wait too. */
 static void *run(void *context)
 {
     struct vmm_loop *loop = context;
@@ -204,6 +237,8 @@ static void *run(void *context)
 
     while (!stopping(loop) && (calls >= 0 || calls == -EINTR))
         calls = vmm_loop_step(loop, -1);
+    if (calls < 0 && calls != -EINTR)
+        report_failure(loop, -calls);
     return NULL;
 }
 
@@ -243,6 +278,7 @@ int vmm_loop_start_thread(struct vmm_loop *loop, const char *name,
     pthread_mutex_lock(&loop->lock);
     if (!loop->threaded && !loop->stepping) {
         loop->stop = false;
+        loop->failed = 0;
         code = create_thread(loop);
         loop->threaded = code == 0;
     }

@@ -23,6 +23,9 @@ struct vmm_loop {
     bool stop;
     pthread_t thread;
     struct vmm_wakeup *stop_wakeup;
+    int failed; /* -errno: what ended the thread */
+    void (*on_error)(void *context, const struct vmm_error *err);
+    void *on_error_context;
 
     const void *calling;      /* the source whose callback runs */
     bool caller_removed;      /* it removed itself: freed when it returns */

@@ -101,6 +101,12 @@ static void resume_unless_stopped(struct vmm_machine *machine)
         request_stop_of_all(machine);
 }
 
+/* Without its I/O the guest would run on, deaf and mute. */
+static void on_loop_error(void *context, const struct vmm_error *err)
+{
+    vmm_machine_stop(context, VMM_STOP_ERROR, "I/O thread: %s", err->text);
+}
+
 int vmm_machine_start(struct vmm_machine *machine, struct vmm_error *err)
 {
     struct vmm_stop stop;
@@ -115,6 +121,7 @@ int vmm_machine_start(struct vmm_machine *machine, struct vmm_error *err)
         return vmm_error_set(err, ECANCELED, "the VM was stopped (%s)",
                              vmm_stop_reason_name(stop.reason));
 
+    vmm_loop_on_error(machine->loop, on_loop_error, machine);
     int rc = vmm_loop_start_thread(machine->loop, "vmm-io", err);
     if (rc)
         return rc;

@@ -8,11 +8,13 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/kvm.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <vmm/machine.h>
 #include <vmm/memory.h>
@@ -313,6 +315,35 @@ static void a_stop_in_the_middle_of_the_start_reaches_all_vcpus(void **state)
     }
 }
 
+/* Put something that is no epoll fd in its place: the next wait fails. */
+static void break_loop(void *context)
+{
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    dup2(null, vmm_loop_fd(vmm_machine_loop(context)));
+    close(null);
+}
+
+static void a_machine_ends_with_its_io_thread(void **state)
+{
+    struct vmm_wakeup *wakeup;
+    struct vmm_stop stop;
+    struct host host;
+
+    (void)state;
+    begin(&host, looping_code, sizeof(looping_code), 2);
+    assert_ok(vmm_loop_wakeup(vmm_machine_loop(host.machine), break_loop,
+                              host.machine, &wakeup, &err));
+    assert_ok(vmm_machine_start(host.machine, &err));
+    vmm_wakeup_signal(wakeup);
+    assert_int_equal(vmm_machine_wait(host.machine, DEADLINE_NS), 0);
+    vmm_machine_stopped(host.machine, &stop);
+    assert_string_equal(vmm_stop_reason_name(stop.reason), "error");
+    assert_string_equal(stop.text, "I/O thread: the event loop cannot wait any "
+                                   "more: Invalid argument");
+    end(&host);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +354,7 @@ int main(void)
         cmocka_unit_test(
             a_machine_may_be_freed_while_a_device_asks_for_its_end),
         cmocka_unit_test(a_stop_in_the_middle_of_the_start_reaches_all_vcpus),
+        cmocka_unit_test(a_machine_ends_with_its_io_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
