@@ -48,9 +48,13 @@ struct console_box {
     struct vm_box *vm;
     struct notifier notifier;
     atomic_bool notify_output;     /* output alone is worth an event */
+    bool kept;                     /* by its VM, whose bus leads to it */
     struct vmm_terminal *terminal; /* raw on its behalf, or NULL */
     struct console_box *next;
 };
+
+/* Push the table of what lives as long as the object of the VM at index. */
+void vm_push_kept(lua_State *L, int index);
 
 struct vmm_memory *check_memory(lua_State *L, int arg);
 struct vmm_image *check_image(lua_State *L, int arg);

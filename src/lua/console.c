@@ -110,12 +110,19 @@ void console_close_all(struct vm_box *vm)
     vm->consoles = NULL;
 }
 
-/* The VM closed the console, or does so when it is collected; a console that
- * is collected before its VM only leaves the list at the VM's close. */
+/*
+ * One that its VM keeps is collected with the VM, whose vCPUs may print until
+ * it is closed, a moment later: the VM frees the console, and the next
+ * collection comes here again.
+ */
 static int console_gc(lua_State *L)
 {
     struct console_box *box = luaL_checkudata(L, 1, CONSOLE_CLASS);
 
+    if (box->console && box->kept) {
+        luaL_setmetatable(L, CONSOLE_CLASS);
+        return 0;
+    }
     if (box->console) {
         struct console_box **link = &box->vm->consoles;
         while (*link && *link != box)

@@ -62,6 +62,7 @@ static int irq_pulse(lua_State *L)
 
 struct device_box {
     struct vmm_device *device;
+    struct console_box *console; /* what a serial port is connected to */
 };
 
 struct vmm_device *check_device(lua_State *L, int arg)
@@ -136,25 +137,27 @@ static int serial_new(lua_State *L)
     struct vmm_error err;
 
     options_check(L, 1, "vmm.serial", "irq console");
+    lua_settop(L, 1);
     if (lua_getfield(L, 1, "irq") != LUA_TNIL)
         config.irq = check_irq(L, -1);
-    struct vmm_console *console = NULL;
+    struct console_box *console = NULL;
     if (lua_getfield(L, 1, "console") != LUA_TNIL) {
-        console = check_console(L, -1)->console;
+        console = check_console(L, -1);
         config.output = serial_output;
         config.pull = serial_pull;
         config.drained = serial_drained;
-        config.context = console;
+        config.context = console->console;
     }
     struct device_box *box = box_new(L, sizeof(*box), DEVICE_CLASS);
     if (vmm_serial_new(&config, &box->device, &err))
         return push_error(L, &err);
-    box_anchor(L, -1, 1); /* the options hold the line and the console */
+    box->console = console;
+    box_anchor(L, -1, console ? 3 : 2); /* and that, its VM */
     if (console) {
         struct vmm_console_port port = {.input_ready = on_input_ready,
                                         .output_ready = on_output_ready,
                                         .context = box->device};
-        vmm_console_connect(console, &port);
+        vmm_console_connect(console->console, &port);
     }
     return 1;
 }
@@ -217,6 +220,20 @@ static int debug_port_new(lua_State *L)
     return 1;
 }
 
+/*
+ * What is on a VM's bus lives as long as the VM's object, which nothing in C
+ * keeps alive: both are collected together.
+ */
+static void keep_device(lua_State *L, struct device_box *box)
+{
+    vm_push_kept(L, 1);
+    lua_pushvalue(L, 2);
+    lua_rawsetp(L, -2, box);
+    lua_pop(L, 1);
+    if (box->console)
+        box->console->kept = true;
+}
+
 /* vm:attach(device, { pio = base | mmio = base [, region = 0] [, len =] }) */
 int device_attach(lua_State *L)
 {
@@ -234,6 +251,7 @@ int device_attach(lua_State *L)
         L, 3, "len", length ? (lua_Integer)length : 1, 1, LUA_MAXINTEGER);
     if ((pio < 0) == (mmio < 0))
         return luaL_error(L, "attach: give either pio or mmio");
+    keep_device(L, lua_touserdata(L, 2));
     struct vmm_bus *bus = pio >= 0 ? vmm_machine_pio(box->machine)
                                    : vmm_machine_mmio(box->machine);
     int rc = vmm_bus_add(bus, (uint64_t)(pio >= 0 ? pio : mmio), (uint64_t)len,

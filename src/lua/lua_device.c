@@ -22,9 +22,9 @@ struct lua_device {
 };
 
 /*
- * Its Lua parts are an array { object, read, write } in the VM object's inner
- * user value, by the device's address: so they live as long as the VM's object,
- * which nothing in C keeps alive.
+ * Its Lua parts are an array { object, read, write } in the VM object's table
+ * of what it keeps, by the device's address: so they live as long as the VM's
+ * object, which nothing in C keeps alive.
  */
 enum part { PART_OBJECT = 1, PART_READ, PART_WRITE };
 
@@ -136,12 +136,7 @@ static bool set_handler(lua_State *L, int options, const char *name,
 /* Remember { object, read, write } with the VM's object at index 1. */
 static void set_parts(lua_State *L, struct lua_device *self)
 {
-    if (lua_getiuservalue(L, 1, BOX_INNER) != LUA_TTABLE) {
-        lua_pop(L, 1);
-        lua_newtable(L);
-        lua_pushvalue(L, -1);
-        lua_setiuservalue(L, 1, BOX_INNER);
-    }
+    vm_push_kept(L, 1);
     lua_createtable(L, 3, 0);
     lua_pushvalue(L, 2);
     lua_rawseti(L, -2, PART_OBJECT);

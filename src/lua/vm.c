@@ -14,6 +14,18 @@ struct vm_box *check_vm(lua_State *L, int arg)
     return box;
 }
 
+void vm_push_kept(lua_State *L, int index)
+{
+    int vm = lua_absindex(L, index);
+
+    if (lua_getiuservalue(L, vm, BOX_INNER) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, vm, BOX_INNER);
+}
+
 /* kvm:create_vm{ name = } -> vm */
 int vm_new(lua_State *L)
 {

@@ -1,0 +1,49 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- What the garbage collector may take of a VM, when, and that nothing in use goes with it.
+
+local core = require "vmm.core"
+local tiny = require "tests.spec.support.tiny"
+
+local function collect()
+    collectgarbage()
+    collectgarbage()
+end
+
+-- mov dx, 0x3f8; mov al, 'A'; out dx, al; and what follows
+local PRINT = "\xba\xf8\x03\xb0\x41\xee"
+local HALT = "\xf4"
+local PRINT_AGAIN = "\xeb\xfd" -- jmp to the out
+
+-- A VM with a serial port whose console is held by nobody but the table of weak references.
+local function with_serial(code)
+    local vm, vcpu = tiny.bare(code)
+    local console = assert(vm:create_console { capture = 1024 })
+    assert(vm:attach(core.serial { console = console }, { pio = 0x3f8 }))
+    return vm, vcpu, setmetatable({ vm = vm, console = console }, { __mode = "v" })
+end
+
+describe("the console of an attached serial port", function()
+    it("lives as long as the VM", function()
+        local vm <close>, vcpu, weak = with_serial(PRINT .. HALT)
+        collect()
+        assert(weak.console, "the console was collected")
+        assert.equal("pio_write", vcpu:run_once().type)
+        assert.is_true(vcpu:dispatch())
+        assert(weak.console:flush(1))
+        assert.equal("A", (weak.console:capture(0)))
+    end)
+
+    it("is collected with the VM", function()
+        local weak = select(3, with_serial(HALT))
+        collect()
+        assert.is_nil(weak.vm)
+        assert.is_nil(weak.console)
+    end)
+
+    it("serves a VM that is dropped while it prints, up to the VM's end", function()
+        for _ = 1, 20 do
+            assert(with_serial(PRINT .. PRINT_AGAIN):start())
+            collect()
+        end
+    end)
+end)
