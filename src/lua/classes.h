@@ -48,6 +48,7 @@ struct console_box {
     struct vm_box *vm;
     struct notifier notifier;
     atomic_bool notify_output;     /* output alone is worth an event */
+    struct vmm_device *port;       /* the serial port it wakes, or NULL */
     bool kept;                     /* by its VM, whose bus leads to it */
     struct vmm_terminal *terminal; /* raw on its behalf, or NULL */
     struct console_box *next;

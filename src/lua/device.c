@@ -73,10 +73,23 @@ struct vmm_device *check_device(lua_State *L, int arg)
     return box->device;
 }
 
+/* A console may outlive its serial port: it wakes it no more. */
+static void disconnect(struct device_box *box)
+{
+    struct console_box *console = box->console;
+
+    if (!console || console->port != box->device)
+        return;
+    console->port = NULL;
+    if (console->console)
+        vmm_console_connect(console->console, NULL);
+}
+
 static int device_gc(lua_State *L)
 {
     struct device_box *box = luaL_checkudata(L, 1, DEVICE_CLASS);
 
+    disconnect(box);
     vmm_device_unref(box->device);
     box->device = NULL;
     return 0;
@@ -158,6 +171,7 @@ static int serial_new(lua_State *L)
                                         .output_ready = on_output_ready,
                                         .context = box->device};
         vmm_console_connect(console->console, &port);
+        console->port = box->device;
     }
     return 1;
 }
