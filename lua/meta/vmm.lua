@@ -240,7 +240,8 @@ function vm:irq(gsi) end
 ---@return true? ok, string? message, string? code
 function vm:signal_msi(address, data) end
 ---Puts a region of a C device on the port or memory bus.  The VM keeps the device, and the console
----of a serial port: a script need not.
+---of a serial port: a script need not.  Raises for a device made with the line, the console or the
+---power of another VM.
 ---@param device vmm.device
 ---@param where { pio?: integer, mmio?: integer, region?: integer, len?: integer }
 ---@return true? ok, string? message, string? code

@@ -64,8 +64,6 @@ struct vm_box *check_vm(lua_State *L, int arg);
 struct vmm_device *check_device(lua_State *L, int arg);
 /* Raises when the console or its VM is closed. */
 struct console_box *check_console(lua_State *L, int arg);
-/* The irq line of an irq object; anchors nothing. */
-struct vmm_irq_line check_irq(lua_State *L, int arg);
 
 /* Push an irq object for gsi of the VM at index. */
 int irq_push(lua_State *L, int vm_index, uint32_t gsi);

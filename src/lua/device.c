@@ -24,36 +24,32 @@ int irq_push(lua_State *L, int vm_index, uint32_t gsi)
     return 1;
 }
 
-struct vmm_irq_line check_irq(lua_State *L, int arg)
+static struct irq_box *check_irq(lua_State *L, int arg)
 {
     struct irq_box *box = luaL_checkudata(L, arg, IRQ_CLASS);
 
     luaL_argcheck(L, box->vm->machine, arg, "the irq's VM is closed");
-    return box->line;
+    return box;
 }
 
 static int irq_assert(lua_State *L)
 {
-    struct vmm_irq_line line = check_irq(L, 1);
-
-    vmm_irq_set(&line, true);
+    vmm_irq_set(&check_irq(L, 1)->line, true);
     return 0;
 }
 
 static int irq_deassert(lua_State *L)
 {
-    struct vmm_irq_line line = check_irq(L, 1);
-
-    vmm_irq_set(&line, false);
+    vmm_irq_set(&check_irq(L, 1)->line, false);
     return 0;
 }
 
 static int irq_pulse(lua_State *L)
 {
-    struct vmm_irq_line line = check_irq(L, 1);
+    struct irq_box *box = check_irq(L, 1);
 
-    vmm_irq_set(&line, true);
-    vmm_irq_set(&line, false);
+    vmm_irq_set(&box->line, true);
+    vmm_irq_set(&box->line, false);
     return 0;
 }
 
@@ -62,6 +58,7 @@ static int irq_pulse(lua_State *L)
 
 struct device_box {
     struct vmm_device *device;
+    struct vm_box *vm; /* whose lines and console it has; NULL: nobody's */
     struct console_box *console; /* what a serial port is connected to */
 };
 
@@ -107,15 +104,16 @@ static int device_tostring(lua_State *L)
     return 1;
 }
 
-/* The power line of the VM in options.vm. */
-static struct vmm_power_line option_power(lua_State *L, int index)
+/* Push the box of a device with the power line of the VM in options.vm. */
+static struct device_box *power_box(lua_State *L, struct vmm_power_line *line)
 {
-    struct vmm_power_line line;
-
-    lua_getfield(L, index, "vm");
-    vmm_machine_power_line(check_vm(L, -1)->machine, &line);
-    lua_pop(L, 1);
-    return line;
+    lua_getfield(L, 1, "vm");
+    struct vm_box *vm = check_vm(L, -1);
+    vmm_machine_power_line(vm->machine, line);
+    struct device_box *box = box_new(L, sizeof(*box), DEVICE_CLASS);
+    box->vm = vm;
+    box_anchor(L, -1, -2);
+    return box;
 }
 
 static size_t serial_output(void *context, const uint8_t *bytes, size_t len)
@@ -151,11 +149,18 @@ static int serial_new(lua_State *L)
 
     options_check(L, 1, "vmm.serial", "irq console");
     lua_settop(L, 1);
-    if (lua_getfield(L, 1, "irq") != LUA_TNIL)
-        config.irq = check_irq(L, -1);
+    struct vm_box *vm = NULL;
+    if (lua_getfield(L, 1, "irq") != LUA_TNIL) {
+        config.irq = check_irq(L, -1)->line;
+        vm = check_irq(L, -1)->vm;
+    }
     struct console_box *console = NULL;
     if (lua_getfield(L, 1, "console") != LUA_TNIL) {
         console = check_console(L, -1);
+        if (vm && vm != console->vm)
+            return luaL_error(L, "vmm.serial: the irq and the console are of "
+                                 "different VMs");
+        vm = console->vm;
         config.output = serial_output;
         config.pull = serial_pull;
         config.drained = serial_drained;
@@ -164,6 +169,7 @@ static int serial_new(lua_State *L)
     struct device_box *box = box_new(L, sizeof(*box), DEVICE_CLASS);
     if (vmm_serial_new(&config, &box->device, &err))
         return push_error(L, &err);
+    box->vm = vm;
     box->console = console;
     box_anchor(L, -1, console ? 3 : 2); /* and that, its VM */
     if (console) {
@@ -179,11 +185,11 @@ static int serial_new(lua_State *L)
 /* vmm.i8042{ vm = vm } -> device */
 static int i8042_new(lua_State *L)
 {
+    struct vmm_power_line power;
     struct vmm_error err;
 
     options_check(L, 1, "vmm.i8042", "vm");
-    struct vmm_power_line power = option_power(L, 1);
-    struct device_box *box = box_new(L, sizeof(*box), DEVICE_CLASS);
+    struct device_box *box = power_box(L, &power);
     if (vmm_i8042_new(&power, &box->device, &err))
         return push_error(L, &err);
     return 1;
@@ -192,11 +198,11 @@ static int i8042_new(lua_State *L)
 /* vmm.acpi_power{ vm = vm } -> device */
 static int acpi_power_new(lua_State *L)
 {
+    struct vmm_power_line power;
     struct vmm_error err;
 
     options_check(L, 1, "vmm.acpi_power", "vm");
-    struct vmm_power_line power = option_power(L, 1);
-    struct device_box *box = box_new(L, sizeof(*box), DEVICE_CLASS);
+    struct device_box *box = power_box(L, &power);
     if (vmm_acpi_power_new(&power, &box->device, &err))
         return push_error(L, &err);
     return 1;
@@ -253,8 +259,11 @@ int device_attach(lua_State *L)
 {
     struct vm_box *box = check_vm(L, 1);
     struct vmm_device *device = check_device(L, 2);
+    struct device_box *made = lua_touserdata(L, 2);
     struct vmm_error err;
 
+    luaL_argcheck(L, !made->vm || made->vm == box, 2,
+                  "the device was made for another VM");
     options_check(L, 3, "attach", "pio mmio region len");
     lua_Integer pio = option_integer(L, 3, "pio", -1, 0, 0xffff);
     lua_Integer mmio = option_integer(L, 3, "mmio", -1, 0, LUA_MAXINTEGER);
@@ -265,7 +274,7 @@ int device_attach(lua_State *L)
         L, 3, "len", length ? (lua_Integer)length : 1, 1, LUA_MAXINTEGER);
     if ((pio < 0) == (mmio < 0))
         return luaL_error(L, "attach: give either pio or mmio");
-    keep_device(L, lua_touserdata(L, 2));
+    keep_device(L, made);
     struct vmm_bus *bus = pio >= 0 ? vmm_machine_pio(box->machine)
                                    : vmm_machine_mmio(box->machine);
     int rc = vmm_bus_add(bus, (uint64_t)(pio >= 0 ? pio : mmio), (uint64_t)len,
