@@ -283,7 +283,8 @@ function vm:get_state(name) end
 ---@param bytes string
 ---@return true? ok, string? message, string? code
 function vm:set_state(name, bytes) end
----Stops, joins and frees; idempotent; also by <close> and garbage collection.
+---Stops, joins and frees; idempotent; also by <close> and garbage collection.  In a handler it only
+---stops; a VM that is collected in one is freed at the script's next step.
 function vm:close() end
 
 ---@alias vmm.reason "reboot"|"poweroff"|"panic"|"triple_fault"|"halt"|"error"|"closed"

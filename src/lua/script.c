@@ -240,17 +240,53 @@ static int deliver(lua_State *L, struct script *script)
     return calls;
 }
 
+/* Push the registry's list of what is to be closed. */
+static void push_to_close(lua_State *L)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, "vmm.to_close");
+}
+
+void script_close_later(lua_State *L, int index)
+{
+    int object = lua_absindex(L, index);
+
+    push_to_close(L);
+    lua_pushvalue(L, object);
+    lua_rawseti(L, -2, luaL_len(L, -2) + 1);
+    lua_pop(L, 1);
+    script_wake(script_of(L));
+}
+
+/* Closing releases the lock, so a handler may add to the list meanwhile. */
+static void close_all(lua_State *L)
+{
+    lua_Integer count;
+
+    push_to_close(L);
+    int list = lua_gettop(L);
+    while ((count = luaL_len(L, list))) {
+        lua_rawgeti(L, list, count);
+        lua_pushnil(L);
+        lua_rawseti(L, list, count);
+        luaL_callmeta(L, -1, "__close");
+        lua_settop(L, list);
+    }
+    lua_pop(L, 1);
+}
+
 int script_step(lua_State *L, int64_t timeout_ns)
 {
     struct script *script = script_of(L);
 
     if (script->in_handler)
         return luaL_error(L, "a handler may not wait");
+    close_all(L);
     int calls = deliver(L, script);
     if (calls)
         return calls;
     bool was_handler = script_release(script);
     vmm_loop_step(script->loop, timeout_ns);
     script_acquire(script, was_handler);
+    close_all(L);
     return deliver(L, script);
 }

@@ -61,9 +61,16 @@ void notifier_raise(struct notifier *notifier, unsigned bits);
 void notifier_close(struct notifier *notifier);
 
 /*
- * Wait up to timeout_ns (< 0: for ever) for events with the lock released,
- * then call the functions of raised notifiers.  Raises what they raise, and
- * from within a handler.  Returns how many functions were called.
+ * Have the object at index closed, by its __close, at the script's next step:
+ * for what a handler may not wait for.  It is kept until then.
+ */
+void script_close_later(lua_State *L, int index);
+
+/*
+ * Close what is to be closed, wait up to timeout_ns (< 0: for ever) for events
+ * with the lock released, then call the functions of raised notifiers.  Raises
+ * what they raise, and from within a handler.  Returns how many functions were
+ * called.
  */
 int script_step(lua_State *L, int64_t timeout_ns);
 

@@ -58,7 +58,7 @@ static int vm_close(lua_State *L)
     if (!machine || atomic_exchange(&box->closing, true))
         return 0;
     if (script_in_handler(box->script)) {
-        /* A handler of its own VM: served after the handler has returned. */
+        /* Its threads may wait for this one: no more than a stop. */
         atomic_store(&box->closing, false);
         vmm_machine_stop(machine, VMM_STOP_CLOSED, "closed by a handler");
         return 0;
@@ -71,6 +71,23 @@ static int vm_close(lua_State *L)
     script_acquire(box->script, was_handler);
     box->machine = NULL;
     lua_device_free_all(box);
+    return 0;
+}
+
+/*
+ * A handler in which the collector finds another VM may not wait for that
+ * one's threads, only stop them: the script's next step frees it, or else the
+ * state's close, for which it is marked for finalization once more.
+ */
+static int vm_gc(lua_State *L)
+{
+    struct vm_box *box = luaL_checkudata(L, 1, VM_CLASS);
+
+    vm_close(L);
+    if (box->machine) {
+        luaL_setmetatable(L, VM_CLASS);
+        script_close_later(L, 1);
+    }
     return 0;
 }
 
@@ -311,7 +328,7 @@ void vm_open(lua_State *L)
         {"get_state", vm_get_state},
         {"set_state", vm_set_state},
         {"close", vm_close},
-        {"__gc", vm_close},
+        {"__gc", vm_gc},
         {"__close", vm_close},
         {"__tostring", vm_tostring},
         {NULL, NULL},

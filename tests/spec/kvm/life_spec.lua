@@ -1,32 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- The life of a VM: start, pause, resume, close, in any order, leaving nothing behind.
 
+local holdings = require "tests.spec.support.holdings"
 local tiny = require "tests.spec.support.tiny"
 local vmm = require "vmm"
-
-local function count(directory)
-    local n = 0
-    local pipe = assert(io.popen("ls " .. directory))
-    for _ in pipe:lines() do
-        n = n + 1
-    end
-    pipe:close()
-    return n
-end
-
--- What a process holds: of its own, not of the shell that lists.
-local function holdings()
-    local pid = io.open "/proc/self/stat":read "n"
-    local maps = 0
-    for _ in io.lines "/proc/self/maps" do
-        maps = maps + 1
-    end
-    return {
-        fds = count(("/proc/%d/fd"):format(pid)),
-        threads = count(("/proc/%d/task"):format(pid)),
-        maps = maps,
-    }
-end
 
 local function resident_kib()
     for line in io.lines "/proc/self/status" do

@@ -1,0 +1,28 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- What this process holds, for specs that want nothing left behind.
+
+local function count(directory)
+    local n = 0
+    local pipe = assert(io.popen("ls " .. directory))
+    for _ in pipe:lines() do
+        n = n + 1
+    end
+    pipe:close()
+    return n
+end
+
+-- What a process holds: of its own, not of the shell that lists.
+local function holdings()
+    local pid = io.open "/proc/self/stat":read "n"
+    local maps = 0
+    for _ in io.lines "/proc/self/maps" do
+        maps = maps + 1
+    end
+    return {
+        fds = count(("/proc/%d/fd"):format(pid)),
+        threads = count(("/proc/%d/task"):format(pid)),
+        maps = maps,
+    }
+end
+
+return holdings
