@@ -385,8 +385,9 @@ function vmm.console(vm, options) end
 ---@class vmm.console
 ---@field path? string  of a pty or unix socket
 local console = {}
----Waits for a Lua pattern in the output that no expect has consumed yet.  Raises an error object
----whose text names the pattern, the limit, the VM's state and the last lines.
+---Waits for a Lua pattern in the output that no expect has consumed yet; of more than 1 MiB, the
+---newest.  Raises an error object whose text names the pattern, the limit, the VM's state and the
+---last lines.
 ---@param pattern string
 ---@param options? { timeout?: number }  60 s, times VMM_TIMEOUT_SCALE
 ---@return { before: string, match: string, [integer]: string }
@@ -404,10 +405,11 @@ function console:send(bytes) end
 ---@param text string
 ---@return true? ok, string? message, string? code
 function console:send_line(text) end
----What no expect has consumed yet.
+---What no expect has consumed yet; of more than 1 MiB, the newest.
 ---@return string
 function console:output() end
----The last lines with their times.
+---The last lines with their times.  The transcript keeps the newest 1000 lines or 1 MiB at least;
+---a line without an end is broken at 4 KiB.
 ---@param count? integer  40
 ---@return string
 function console:tail(count) end

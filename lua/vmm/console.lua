@@ -13,7 +13,10 @@ local console = {}
 local CAPTURE_BYTES = 1 << 20 -- what the core keeps, should the script be busy
 local PENDING_BYTES = 1 << 20 -- what expect looks through at the most
 local LINES_KEPT = 1000
+local LINE_BYTES = 4096 -- where a line without an end is broken
+local LINES_BYTES = 1 << 20 -- of all lines together
 local LINES_SHOWN = 40
+local SHOWN_BYTES = 16384 -- of the last lines in an error
 local EXPECT_SECONDS = 60
 
 -- Kernel messages that say how a guest ended.
@@ -21,36 +24,79 @@ console.PANIC = "Kernel panic - not syncing"
 console.PANIC_END = "---[ end Kernel panic"
 console.HALTED = "reboot: System halted"
 
--- Adds captured bytes to the lines of the transcript, time-stamped.
-local function add_lines(self, bytes, time)
-    local lines = self.lines
-    for text, ending in bytes:gmatch "([^\n]*)(\n?)" do
-        local last = lines[#lines]
-        if text ~= "" or ending ~= "" then
-            if last and not last.ended then
-                last.text = last.text .. text
-            else
-                last = { time = time - self.started, text = text }
-                lines[#lines + 1] = last
-            end
-            last.ended = ending ~= ""
-        end
+-- Appends to the last line, or begins one; it ends at LINE_BYTES at the latest.
+local function add_piece(self, text, ended, time)
+    local last = self.lines[#self.lines]
+    if last and not last.ended and not last.broken then
+        last.text = last.text .. text
+    else
+        last = { time = time - self.started, text = text }
+        self.lines[#self.lines + 1] = last
     end
-    if #lines > 2 * LINES_KEPT then
-        table.move(lines, #lines - LINES_KEPT + 1, #lines, 1)
-        for i = #lines, LINES_KEPT + 1, -1 do
-            lines[i] = nil
-        end
-    end
+    last.ended = ended
+    last.broken = not ended and #last.text >= LINE_BYTES
+    self.lines_bytes = self.lines_bytes + #text
 end
 
--- Takes what the core has captured since the last time.
+-- Adds a text without a newline in it, broken into lines of LINE_BYTES.
+local function add_line(self, text, ended, time)
+    local last = self.lines[#self.lines]
+    local goes_on = last and not last.ended and not last.broken
+    local room = LINE_BYTES - (goes_on and #last.text or 0)
+    while #text > room do
+        add_piece(self, text:sub(1, room), false, time)
+        text, room = text:sub(room + 1), LINE_BYTES
+    end
+    add_piece(self, text, ended, time)
+end
+
+-- Forgets the oldest lines, once there is twice as much as is kept.
+local function forget_lines(self)
+    local lines = self.lines
+    if #lines <= 2 * LINES_KEPT and self.lines_bytes <= 2 * LINES_BYTES then return end
+    local first, bytes = #lines + 1, 0
+    while first > 1 and #lines - first + 1 < LINES_KEPT do
+        local more = bytes + #lines[first - 1].text
+        if more > LINES_BYTES then break end
+        first, bytes = first - 1, more
+    end
+    self.lines = table.move(lines, first, #lines, 1, {})
+    self.lines_bytes = bytes
+end
+
+-- Adds captured bytes to the lines of the transcript, time-stamped.
+local function add_lines(self, bytes, time)
+    for text, ending in bytes:gmatch "([^\n]*)(\n?)" do
+        if text ~= "" or ending ~= "" then add_line(self, text, ending ~= "", time) end
+    end
+    forget_lines(self)
+end
+
+-- The output that no expect has consumed yet.
+local function pending(self)
+    if #self.pieces > 1 then
+        self.pieces = { table.concat(self.pieces):sub(-PENDING_BYTES) }
+        self.pieces_bytes = #self.pieces[1]
+    end
+    return self.pieces[1] or ""
+end
+
+local function add_pending(self, bytes)
+    self.pieces[#self.pieces + 1] = bytes
+    self.pieces_bytes = self.pieces_bytes + #bytes
+    if self.pieces_bytes > 2 * PENDING_BYTES then pending(self) end
+end
+
+-- Takes what the core has captured since the last time; from a guest that goes on and on, no
+-- more than the core keeps.
 function Console:pull()
-    while not self.vm.closed do
+    local taken = 0
+    while not self.vm.closed and taken < CAPTURE_BYTES do
         local bytes, position, time = self.core:capture(self.position)
         if bytes == "" then return end
         self.position = position
-        self.pending = (self.pending .. bytes):sub(-PENDING_BYTES)
+        taken = taken + #bytes
+        add_pending(self, bytes)
         add_lines(self, bytes, time)
         if self.sink then self.sink(bytes) end
     end
@@ -70,15 +116,17 @@ end
 function Console:find_line(text)
     self:pull()
     for i = #self.lines, 1, -1 do
-        local line = self.lines[i].text:gsub("\r", "")
+        local line, rest = self.lines[i], self.lines[i + 1]
+        line = (line.text .. (line.broken and rest and rest.text or "")):gsub("\r", "")
         if line:find(text, 1, true) then return line end
     end
 end
 
--- Everything that no expect has consumed yet, without consuming it.
+-- Everything that no expect has consumed yet (of more than 1 MiB the newest), without consuming
+-- it.
 function Console:output()
     self:pull()
-    return self.pending
+    return pending(self)
 end
 
 -- ---- expect -----------------------------------------------------------------------------
@@ -108,15 +156,17 @@ end
 
 -- A match as { before =, match =, captures... }, consumed from the pending output; or nil.
 local function match(self, pattern)
-    local results = table.pack(self.pending:find(pattern))
+    local output = pending(self)
+    local results = table.pack(output:find(pattern))
     local first, last = results[1], results[2]
     if not first then return nil end
     local found = {
-        before = self.pending:sub(1, first - 1),
-        match = self.pending:sub(first, last),
+        before = output:sub(1, first - 1),
+        match = output:sub(first, last),
     }
     table.move(results, 3, results.n, 1, found)
-    self.pending = self.pending:sub(last + 1)
+    self.pieces = { output:sub(last + 1) }
+    self.pieces_bytes = #self.pieces[1]
     return found
 end
 
@@ -128,7 +178,8 @@ local function drain(self)
     self:pull()
 end
 
--- Waits until a Lua pattern shows in the output that no expect has consumed yet.
+-- Waits until a Lua pattern shows in the output that no expect has consumed yet (of more than
+-- 1 MiB the newest).
 -- options: timeout in seconds (60), times VMM_TIMEOUT_SCALE.
 -- Returns { before =, match =, [1] = first capture, ... }, or nil, error object, code: "timeout",
 -- or "ended" when the guest has ended without it.
@@ -160,7 +211,7 @@ function Console:try_expect(pattern, options)
             timeout = timeout,
             elapsed = core.now() - start,
             state = state_of(self.vm),
-            tail = self:tail(),
+            tail = self:tail():sub(-SHOWN_BYTES),
         }, ExpectError),
         code
 end
@@ -230,8 +281,10 @@ function console.new(vm, options)
         vm = vm,
         name = vm.name,
         position = 0,
-        pending = "",
+        pieces = {},
+        pieces_bytes = 0,
         lines = {},
+        lines_bytes = 0,
         started = core.now(),
         waiting = 0,
     }, Console)

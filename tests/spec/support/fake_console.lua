@@ -1,0 +1,40 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- A console whose guest is a string: what the core would have captured.
+
+local console = require "vmm.console"
+
+local fake_console = {}
+
+local READ_BYTES = 65536
+
+-- Makes the console of a guest that has printed nothing. Returns it and print(bytes).
+function fake_console.new(options)
+    local printed = ""
+    local core = {}
+    function core.capture(_, position)
+        local bytes = printed:sub(position + 1, position + READ_BYTES)
+        return bytes, position + #bytes, 0
+    end
+    function core.watch_text()
+        return true
+    end
+    function core.notify_output()
+        return true
+    end
+    function core.flush()
+        return true
+    end
+    function core.input(_, bytes)
+        return #bytes
+    end
+    local vm = { name = "fake", closed = false }
+    function vm.create_console()
+        return core
+    end
+    function vm.stopped() end
+    return assert(console.new(vm, options or {})), function(bytes)
+        printed = printed .. bytes
+    end
+end
+
+return fake_console
