@@ -13,11 +13,36 @@ local function make_arg(command)
     return arg
 end
 
---- Is this a kernel rather than a script?  (ELF, or bzImage's "HdrS")
-local function is_kernel(path)
-    local file <close> = io.open(path, "rb")
-    local head = file and file:read(0x206) or ""
+local HEAD_BYTES = 0x206
+
+--- Is this the head of a kernel rather than of a script?  (ELF, or bzImage's
+--- "HdrS")
+local function is_kernel(head)
     return head:sub(1, 4) == "\127ELF" or head:sub(0x203, 0x206) == "HdrS"
+end
+
+--- Read a file, which may be a pipe, once; a kernel's head is enough.
+-- @return its bytes, or nil and a message
+local function read(path)
+    local file <close>, message = io.open(path, "rb")
+    if not file then
+        return nil, "cannot open " .. message
+    end
+    local head, rest = nil, ""
+    head, message = file:read(HEAD_BYTES)
+    if head and not is_kernel(head) then
+        rest, message = file:read "a"
+    end
+    if message then
+        return nil, ("cannot read %s: %s"):format(path, message)
+    end
+    return (head or "") .. rest
+end
+
+--- Without a byte order mark and a #! line, as loadfile does it.
+local function strip(source)
+    source = source:gsub("^\xef\xbb\xbf", "")
+    return (source:gsub("^#[^\n]*", ""):gsub("^\n(\27Lua)", "%1"))
 end
 
 --- Load the script.
@@ -26,11 +51,15 @@ function script.load(command)
     local path = command.script
     if path == "-" then
         return loadfile()
-    elseif is_kernel(path) then
+    end
+    local source, message = read(path)
+    if not source then
+        return nil, message
+    elseif is_kernel(source) then
         return nil, ("%s is a kernel, not a Lua script; boot it by"
             .. " --kernel path=%s"):format(path, path)
     end
-    return loadfile(path)
+    return load(strip(source), "@" .. path)
 end
 
 local function run(command, on)
