@@ -13,9 +13,9 @@ local RFLAGS_IF = 1 << 9
 -- A step of the loop must come back when the VM ends.
 local function watch_end(vm)
     if vm.end_watch then return end
-    vm.end_watch = core.watch(vm:stopped_fd(), "r", function()
+    vm.end_watch = assert(core.watch(vm:stopped_fd(), "r", function()
         vm.end_watch:close()
-    end)
+    end))
 end
 
 -- A guest that panicked and then rebooted, as panic=1 asks for, ended by panic.

@@ -196,8 +196,11 @@ void vmm_watch_remove(struct vmm_watch *watch)
         return;
     loop = watch->loop;
     pthread_mutex_lock(&loop->lock);
-    set_events(watch, 0); /* fails when the fd was closed: it is out then */
-    loop->watches[watch->fd] = NULL;
+    /* Its fd may have been closed, and be another's by now. */
+    if (loop->watches[watch->fd] == watch) {
+        set_events(watch, 0);
+        loop->watches[watch->fd] = NULL;
+    }
     idle = vmm_loop_await_call(loop, watch);
     pthread_mutex_unlock(&loop->lock);
     if (idle)

@@ -61,6 +61,7 @@ struct vmm_memory *check_memory(lua_State *L, int arg);
 struct vmm_image *check_image(lua_State *L, int arg);
 struct vmm_kvm *check_kvm(lua_State *L, int arg);
 struct vm_box *check_vm(lua_State *L, int arg);
+bool vm_is_open(const struct vm_box *box);
 struct vmm_device *check_device(lua_State *L, int arg);
 /* Raises when the console or its VM is closed. */
 struct console_box *check_console(lua_State *L, int arg);

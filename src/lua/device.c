@@ -28,7 +28,7 @@ static struct irq_box *check_irq(lua_State *L, int arg)
 {
     struct irq_box *box = luaL_checkudata(L, arg, IRQ_CLASS);
 
-    luaL_argcheck(L, box->vm->machine, arg, "the irq's VM is closed");
+    luaL_argcheck(L, vm_is_open(box->vm), arg, "the irq's VM is closed");
     return box;
 }
 

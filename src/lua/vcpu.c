@@ -17,7 +17,7 @@ static struct vcpu_box *check_vcpu_box(lua_State *L)
 {
     struct vcpu_box *box = luaL_checkudata(L, 1, VCPU_CLASS);
 
-    luaL_argcheck(L, box->vm->machine, 1, "the vCPU's VM is closed");
+    luaL_argcheck(L, vm_is_open(box->vm), 1, "the vCPU's VM is closed");
     return box;
 }
 
@@ -40,7 +40,7 @@ static int vcpu_tostring(lua_State *L)
 {
     struct vcpu_box *box = luaL_checkudata(L, 1, VCPU_CLASS);
 
-    if (box->vm->machine)
+    if (vm_is_open(box->vm))
         lua_pushfstring(L, "vmm.vcpu: %d of %s", (int)vmm_vcpu_id(box->vcpu),
                         vmm_machine_name(box->vm->machine));
     else

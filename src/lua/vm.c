@@ -6,11 +6,18 @@
 
 #include "lua/classes.h"
 
+/* A handler runs while the script waits for the threads of the VM it closes:
+ * to it that VM is closed already. */
+bool vm_is_open(const struct vm_box *box)
+{
+    return box->machine && !atomic_load(&box->closing);
+}
+
 struct vm_box *check_vm(lua_State *L, int arg)
 {
     struct vm_box *box = luaL_checkudata(L, arg, VM_CLASS);
 
-    luaL_argcheck(L, box->machine, arg, "the VM is closed");
+    luaL_argcheck(L, vm_is_open(box), arg, "the VM is closed");
     return box;
 }
 
@@ -45,6 +52,14 @@ int vm_new(lua_State *L)
     return 1;
 }
 
+/* The script's watch of the end goes before the fd that it watches. */
+static void drop_end_watch(lua_State *L)
+{
+    if (lua_getfield(L, 1, "end_watch") == LUA_TUSERDATA)
+        luaL_callmeta(L, -1, "__close");
+    lua_settop(L, 1);
+}
+
 /*
  * vm:close(): stop, join, free; idempotent.  The lock is released while vCPU
  * threads are joined, for one of them may wait for it; the mark makes their
@@ -63,6 +78,7 @@ static int vm_close(lua_State *L)
         vmm_machine_stop(machine, VMM_STOP_CLOSED, "closed by a handler");
         return 0;
     }
+    drop_end_watch(L);
     vmm_machine_stop(machine, VMM_STOP_CLOSED, "closed by its owner");
     bool was_handler = script_release(box->script);
     vmm_machine_wait(machine, -1);
@@ -96,7 +112,7 @@ static int vm_tostring(lua_State *L)
     struct vm_box *box = luaL_checkudata(L, 1, VM_CLASS);
     struct vmm_stop stop;
 
-    if (!box->machine) {
+    if (!vm_is_open(box)) {
         lua_pushliteral(L, "vmm.vm: closed");
         return 1;
     }
@@ -303,7 +319,7 @@ static int vm_closed(lua_State *L)
 {
     struct vm_box *box = luaL_checkudata(L, 1, VM_CLASS);
 
-    lua_pushboolean(L, !box->machine);
+    lua_pushboolean(L, !vm_is_open(box));
     return 1;
 }
 

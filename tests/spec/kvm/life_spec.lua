@@ -103,4 +103,39 @@ describe("a VM", function()
         local grown = resident_kib() - resident
         assert.is_true(grown < 4096, grown .. " KiB more are resident")
     end)
+
+    it("is closed to another VM's handler as soon as its close has begun", function()
+        local READ = "\xba\x00\x05\xec\xeb\xfd" -- mov dx, 0x500; 1: in al, dx; jmp 1b
+        local other
+        local asks <close> = tiny.bare(READ)
+        assert(asks:device { pio = { 0x500, 1 }, read = function()
+            if other and not other.closed then
+                other:exit_counts()
+            end
+            return 0
+        end })
+        assert(asks:start())
+        for _ = 1, 50 do
+            other = tiny.bare(READ)
+            assert(other:start())
+            vmm.sleep(0.001)
+            other:close()
+        end
+        assert.is_nil(asks:stopped())
+    end)
+
+    it("is waited for though an earlier VM had its number for the end", function()
+        local COUNT_DOWN = ("\xb9\xff\xff\x49\x75\xfd"):rep(2) .. "\xf4"
+        local first = tiny.bare "\xeb\xfe"
+        assert(first:start())
+        first:wait { timeout = 0.05 }
+        local number = first:stopped_fd()
+        first:close()
+        local second <close> = tiny.bare(COUNT_DOWN)
+        assert.equal(number, second:stopped_fd())
+        assert(second:start())
+        local before = vmm.now()
+        assert.equal("halt", assert(second:wait { timeout = 20 }).reason)
+        assert.is_true(vmm.now() - before < 10)
+    end)
 end)
