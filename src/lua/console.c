@@ -103,11 +103,15 @@ static void free_console(struct console_box *box)
         vmm_terminal_restore(box->terminal);
 }
 
+/* Under the script's lock: a handler of another VM may use or collect them. */
 void console_close_all(struct vm_box *vm)
 {
-    for (struct console_box *box = vm->consoles; box; box = box->next)
+    while (vm->consoles) {
+        struct console_box *box = vm->consoles;
+
+        vm->consoles = box->next;
         free_console(box);
-    vm->consoles = NULL;
+    }
 }
 
 /*

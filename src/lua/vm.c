@@ -63,7 +63,8 @@ static void drop_end_watch(lua_State *L)
 /*
  * vm:close(): stop, join, free; idempotent.  The lock is released while vCPU
  * threads are joined, for one of them may wait for it; the mark makes their
- * handlers return without running Lua.
+ * handlers return without running Lua.  Those of other VMs do run meanwhile, so
+ * what Lua can reach is taken from it under the lock, before it is freed.
  */
 static int vm_close(lua_State *L)
 {
@@ -82,10 +83,12 @@ static int vm_close(lua_State *L)
     vmm_machine_stop(machine, VMM_STOP_CLOSED, "closed by its owner");
     bool was_handler = script_release(box->script);
     vmm_machine_wait(machine, -1);
+    script_acquire(box->script, was_handler);
     console_close_all(box);
+    box->machine = NULL;
+    was_handler = script_release(box->script);
     vmm_machine_free(machine);
     script_acquire(box->script, was_handler);
-    box->machine = NULL;
     lua_device_free_all(box);
     return 0;
 }

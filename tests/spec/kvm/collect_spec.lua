@@ -94,3 +94,24 @@ describe("a VM that is collected in another one's handler", function()
         assert.is_true(fds < ROUNDS, fds .. " fds more")
     end)
 end)
+
+describe("the consoles of a VM that is closed", function()
+    -- A VM whose handler collects, again and again: other VMs are closed meanwhile.
+    local function collector()
+        local vm = tiny.bare "\xe6\x10\xeb\xfc" -- out 0x10, al; jmp to it
+        assert(vm:device { pio = { 0x10, 1 }, write = collect })
+        assert(vm:start())
+        return vm
+    end
+
+    it("may be collected in another one's handler meanwhile", function()
+        local other <close> = collector()
+        for _ = 1, 50 do
+            local vm <close> = tiny.bare(HALT)
+            for _ = 1, 100 do
+                assert(vm:create_console { capture = 1024 })
+            end
+        end
+        assert.is_nil(other:stopped())
+    end)
+end)
