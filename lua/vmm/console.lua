@@ -186,6 +186,7 @@ end
 function Console:try_expect(pattern, options)
     local timeout = sched.scaled(options and options.timeout or EXPECT_SECONDS)
     local start = core.now()
+    self.vm:watch_end()
     self.waiting = self.waiting + 1
     if not self.vm.closed then self.core:notify_output(true) end
     local found, why, code = sched.wait(function()
@@ -229,6 +230,7 @@ end
 -- Returns true, or nil, message, "closed" when the guest ends meanwhile.
 function Console:send(bytes)
     local at = 1
+    self.vm:watch_end()
     return sched.wait(function()
         if self.vm.closed or self.vm:stopped() then return false, "the guest ended", "closed" end
         at = at + self.core:input(bytes:sub(at, at + 65535))

@@ -10,9 +10,10 @@ local methods = core.classes["vmm.vm"]
 local MP_STATE_HALTED = 3 -- KVM_MP_STATE_HALTED
 local RFLAGS_IF = 1 << 9
 
--- A step of the loop must come back when the VM ends.
-local function watch_end(vm)
-    if vm.end_watch then return end
+-- Whoever waits for what only a living VM can bring calls this first: from then on a step of the
+-- loop comes back when the VM ends.
+function methods.watch_end(vm)
+    if vm.end_watch or vm.closed then return end
     vm.end_watch = assert(core.watch(vm:stopped_fd(), "r", function()
         vm.end_watch:close()
     end))
@@ -45,7 +46,7 @@ end
 -- vm:wait{ timeout = seconds } -> { reason =, text = }, or nil, "timeout", "timeout"; nil,
 -- "interrupted" when the VM is closed meanwhile.
 function methods.wait(vm, options)
-    watch_end(vm)
+    vm:watch_end()
     return sched.wait(function()
         if vm.closed then return false, "the VM was closed", "interrupted" end
         return vm:stopped()

@@ -2,6 +2,7 @@
 -- Where a console can go, and the dialogue with a tiny guest.
 
 local tiny = require "tests.spec.support.tiny"
+local vmm = require "vmm"
 
 local HELLO = "Hello from a guest\nPASS\n"
 
@@ -56,6 +57,28 @@ describe("a console", function()
         local vm <close> = tiny.start "hello"
         local found = vm.console:expect("from (%w+) (%w+)\n", { timeout = 20 })
         assert.same({ "Hello ", "a", "guest" }, { found.before, found[1], found[2] })
+    end)
+
+    it("ends an expect at once when a silent guest ends", function()
+        -- mov cx, 0xffff; 1: dec cx; jnz 1b, four times, then S5 to the ACPI sleep control register
+        local code = ("\xb9\xff\xff\x49\x75\xfd"):rep(4)
+            .. ("<BI2BBB"):pack(0xba, vmm.layout.acpi_power_port, 0xb0, 0x34, 0xee) .. "\xeb\xfe"
+        local path = os.tmpname()
+        do
+            local file <close> = assert(io.open(path, "wb"))
+            file:write(code)
+        end
+        local vm <close> = assert(vmm.vm {
+            console = "capture", memory = { size_mib = 1 },
+            kernel = { path = path, flow = "flat", mode = 16, himem_start = 0x7c00 },
+        })
+        os.remove(path)
+        assert(vm:start())
+        local before = vmm.now()
+        local _, err, why = vm.console:try_expect("never said", { timeout = 20 })
+        assert.equal("ended", why)
+        assert.matches("the VM is ended: poweroff", tostring(err), 1, true)
+        assert.is_true(vmm.now() - before < 10)
     end)
 
     it("ends an expect at once when the guest has ended", function()

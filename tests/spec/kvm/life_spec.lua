@@ -12,6 +12,9 @@ local function resident_kib()
     end
 end
 
+-- mov cx, 0xffff; 1: dec cx; jnz 1b, twice; hlt
+local COUNT_DOWN = ("\xb9\xff\xff\x49\x75\xfd"):rep(2) .. "\xf4"
+
 describe("a VM", function()
     it("pauses and resumes a guest that never exits", function()
         local vm <close> = tiny.start "spin"
@@ -125,13 +128,13 @@ describe("a VM", function()
     end)
 
     it("is waited for though an earlier VM had its number for the end", function()
-        local COUNT_DOWN = ("\xb9\xff\xff\x49\x75\xfd"):rep(2) .. "\xf4"
-        local first = tiny.bare "\xeb\xfe"
+        local kvm = assert(vmm.kvm())
+        local first = tiny.bare("\xeb\xfe", kvm)
         assert(first:start())
         first:wait { timeout = 0.05 }
         local number = first:stopped_fd()
         first:close()
-        local second <close> = tiny.bare(COUNT_DOWN)
+        local second <close> = tiny.bare(COUNT_DOWN, kvm)
         assert.equal(number, second:stopped_fd())
         assert(second:start())
         local before = vmm.now()

@@ -40,8 +40,9 @@ function tiny.run(name, options)
 end
 
 -- A VM without devices whose vCPU is about to run code at 0x1000 in real mode, for run_once.
-function tiny.bare(code)
-    local kvm = assert(vmm.kvm())
+-- kvm: a new one.
+function tiny.bare(code, kvm)
+    kvm = kvm or assert(vmm.kvm())
     local vm = assert(kvm:create_vm { name = "bare" })
     local memory = assert(vmm.memory { ranges = { { 0, 0x10000 } } })
     assert(vm:map(memory))
