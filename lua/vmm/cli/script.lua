@@ -28,13 +28,13 @@ local function read(path)
     if not file then
         return nil, "cannot open " .. message
     end
-    local head, rest = nil, ""
-    head, message = file:read(HEAD_BYTES)
+    local head, why = file:read(HEAD_BYTES)
+    local rest = ""
     if head and not is_kernel(head) then
-        rest, message = file:read "a"
+        rest, why = file:read "a"
     end
-    if message then
-        return nil, ("cannot read %s: %s"):format(path, message)
+    if why then
+        return nil, ("cannot read %s: %s"):format(path, why)
     end
     return (head or "") .. rest
 end
@@ -85,7 +85,7 @@ end
 
 --- Run.  @return exit code, and a message when something is to be said
 function script.run(command, on)
-    return code.protect(on, run, command, on)
+    return code.protect(on, command, run)
 end
 
 return script
