@@ -83,7 +83,8 @@ options.list = {
       max_bytes = 32, help = "name of the machine, seen in thread names" },
 
     { name = "timeout", type = "number", metavar = "SECONDS", min = 0.001,
-      max = 1e9, help = "stop the machine after this time, with exit code 124" },
+      max = 1e9, help = "stop the machine after this time, a script (or -e, -i) at"
+        .. " its next wait, with exit code 124" },
     { short = "e", type = "string", metavar = "CODE", repeatable = true,
       help = "run Lua code, before the script if there is one" },
     { short = "i", flag = true,

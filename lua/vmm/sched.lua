@@ -194,6 +194,14 @@ function sched.interrupt(err)
     interruption = err
 end
 
+-- After some seconds every wait, then and later, raises err.
+function sched.limit(seconds, err)
+    sched.spawn(function()
+        sched.sleep(seconds)
+        sched.interrupt(err)
+    end)
+end
+
 -- A time limit as the user meant it on a fast host, for this one: VMM_TIMEOUT_SCALE times it.
 function sched.scaled(seconds)
     return seconds and seconds * (tonumber(os.getenv "VMM_TIMEOUT_SCALE") or 1)

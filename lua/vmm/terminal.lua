@@ -44,6 +44,26 @@ function terminal.run(fn, ...)
     return sched.run(fn, ...)
 end
 
+-- ---- the limit --------------------------------------------------------------------------
+
+local Expiry = { __name = "vmm.expiry" }
+
+function Expiry:__tostring()
+    return ("%s: still running after %g s (--timeout)"):format(self.name, self.seconds)
+end
+
+-- Limits what runs: after some seconds (times VMM_TIMEOUT_SCALE) every wait raises an error with
+-- code "timeout", whose text begins with name. Returns a function: that error, once it is due.
+function terminal.limit(seconds, name)
+    local scaled = sched.scaled(seconds)
+    local due = core.now() + scaled
+    local expiry = setmetatable({ code = "timeout", name = name, seconds = seconds }, Expiry)
+    sched.limit(scaled, expiry)
+    return function()
+        return core.now() >= due and expiry or nil
+    end
+end
+
 -- ---- lines ------------------------------------------------------------------------------
 
 local typed = "" -- read, but not a whole line yet

@@ -84,7 +84,7 @@ end
 
 --- Boot.  @return exit code, and a message when something is to be said
 function boot.run(command, on)
-    return code.protect(on, run, command, on)
+    return code.protect(on, command, run)
 end
 
 return boot

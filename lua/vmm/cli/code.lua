@@ -33,11 +33,32 @@ local function words(err, traceback)
     return traceback and said .. "\n" .. traceback or said
 end
 
---- Call a function of ours that runs code of the user's, as the main task.
+--- What a message calls what runs.
+local function name_of(command)
+    return command.action == "boot" and command.config.name
+        or command.script or (command.given.e and "-e") or "-i"
+end
+
+--- The limit for what runs code of the user's; without any, it is the machine
+--- that --timeout limits.
+-- @return function() that returns the error once the time is over
+local function limit(on, command)
+    local given = command.given
+    if given.timeout and (command.script or given.e or given.i) then
+        return on.limit(given.timeout, name_of(command))
+    end
+    return function() end
+end
+
+--- Call fn(command, on), which runs code of the user's, as the main task.
 -- @return what it returns (exit code, message); the exit code of its failure
-function code.protect(on, fn, ...)
-    local results = table.pack(on.run(fn, ...))
-    if results[1] then
+function code.protect(on, command, fn)
+    local expired = limit(on, command)
+    local results = table.pack(on.run(fn, command, on))
+    local expiry = expired()
+    if expiry and not on.interrupted() then
+        return TIMEOUT, tostring(expiry)
+    elseif results[1] then
         return table.unpack(results, 2, results.n)
     end
     local err, traceback = results[2], results[3]

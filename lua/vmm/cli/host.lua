@@ -24,6 +24,8 @@ end
 --   vmm()              the module vmm
 --   run(fn, ...)       call fn as the main task: true and its results, or
 --                      false, the error, a traceback
+--   limit(seconds, name)  let every wait fail after a time; returns a function
+--                      that returns the error once that time is over
 --   interrupted()      exit code of the signal that asked to end, or nil
 function host.new()
     local core = require "vmm.core"
@@ -35,6 +37,7 @@ function host.new()
         write = terminal.write,
         read_line = terminal.read_line,
         run = terminal.run,
+        limit = terminal.limit,
         interrupted = terminal.interrupted,
         await_prompt = terminal.await_prompt,
     }

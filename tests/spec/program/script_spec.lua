@@ -32,3 +32,28 @@ describe("a script", function()
         assert.same({ "vmm-reference: cannot read /tmp: Is a directory\n", 1 }, { output, code })
     end)
 end)
+
+describe("--timeout", function()
+    local MACHINE = "--kernel path=.build/guest/spin.bin,flow=flat --console capture --name=web "
+
+    for what, case in pairs {
+        ["a script"] = { "<(echo 'require [[vmm]].sleep(60)')", "/dev/fd/%d+" },
+        ["a script that goes on"] = { "<(echo 'pcall(require [[vmm]].sleep, 60)')", "/dev/fd/%d+" },
+        ["-e"] = { "-e 'vmm.sleep(60)'", "%-e" },
+        ["a task"] = { "-e 'vmm.spawn(vmm.sleep, 60):wait()'", "%-e" },
+        ["-e beside a machine"] = { MACHINE .. "-e 'vmm.sleep(60)'", "web" },
+        ["a machine after -e"] = { MACHINE .. "-e 'x = 1'", "web" },
+    } do
+        local test = case[1]:find(MACHINE, 1, true) and not io.open "/dev/kvm" and pending or it
+        test("limits " .. what .. ": 124, one line", function()
+            local output, code = program.shell("$vmm --timeout 0.2 " .. case[1])
+            assert.matches("^vmm%-reference: " .. case[2]
+                .. ": still running after 0.2 s %(%-%-timeout%)\n$", output)
+            assert.equal(124, code)
+        end)
+    end
+
+    it("does not hold up what ends before", function()
+        assert.same({ "1\n", 0 }, { program.run("print(1)", "--timeout 5") })
+    end)
+end)

@@ -6,11 +6,11 @@ local vmm = require "vmm"
 
 local program = {}
 
--- Runs a shell command in which $vmm is the program, ten seconds at the most. Returns its output,
+-- Runs a shell command in which $vmm is the program, thirty seconds at the most. Returns its output,
 -- errors in it, and its exit code.
 function program.shell(command)
     local output, partial, code = process.capture(
-        { "env", "vmm=" .. vmm.executable, "timeout", "-k1", "10", "bash", "-c", command },
+        { "env", "vmm=" .. vmm.executable, "timeout", "-k1", "30", "bash", "-c", command },
         { stderr = "merge" }
     )
     return output or partial, code or 0
