@@ -461,9 +461,11 @@ function vmm.wait_any(tasks, timeout) end
 ---@return any[]? results, string? message, string? code
 function vmm.wait_all(tasks, timeout) end
 
----One turn of the loop, for a host with a loop of its own; loop_fd is readable when it is due.
+---One turn, for a host with a loop of its own: runs the tasks that can go on, sleeps until something
+---happens, a task's deadline or the timeout is over, runs tasks again.  loop_fd becomes readable when
+---something happens, not at a task's deadline: step at least as often as your tasks need.
 ---@param timeout? number
----@return integer calls
+---@return integer calls  how many callbacks (of watches and consoles) were called
 function vmm.step(timeout) end
 ---@return integer fd
 function vmm.loop_fd() end

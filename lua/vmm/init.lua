@@ -27,7 +27,7 @@ local vmm = {
     spawn = sched.spawn,
     wait_any = sched.wait_any,
     wait_all = sched.wait_all,
-    step = core.step,
+    step = sched.step,
     loop_fd = core.loop_fd,
     watch = core.watch,
 }

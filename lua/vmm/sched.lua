@@ -83,14 +83,31 @@ local function earliest(deadline)
     return deadline
 end
 
+-- Sleeps until something happens, a deadline of a task or the one given at the latest; returns
+-- how many functions were called.
+local function sleep(deadline)
+    deadline = earliest(deadline)
+    return core.step(deadline and math.max(0, deadline - core.now()))
+end
+
 local function pump(wait)
     while true do
         run_tasks()
         local results = try(wait)
         if results then return table.unpack(results, 1, results.n) end
-        local deadline = earliest(wait.deadline)
-        core.step(deadline and math.max(0, deadline - core.now()))
+        sleep(wait.deadline)
     end
+end
+
+-- One turn for a host with a loop of its own: runs the tasks that can go on, sleeps until
+-- something happens, timeout seconds at the most (nil: without limit), runs tasks again. Returns
+-- how many callbacks were called.
+function sched.step(timeout)
+    if core.in_handler() then error("a handler may not wait", 2) end
+    run_tasks()
+    local calls = sleep(timeout and core.now() + timeout)
+    run_tasks()
+    return calls
 end
 
 local function resumed(ok, ...)

@@ -6,8 +6,8 @@ local vmm = require "vmm"
 
 local program = {}
 
--- Runs a shell command in which $vmm is the program, thirty seconds at the most. Returns its output,
--- errors in it, and its exit code.
+-- Runs a shell command in which $vmm is the program, half a minute at the most. Returns what it
+-- and its errors say, and its exit code.
 function program.shell(command)
     local output, partial, code = process.capture(
         { "env", "vmm=" .. vmm.executable, "timeout", "-k1", "30", "bash", "-c", command },
