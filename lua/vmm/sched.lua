@@ -13,7 +13,8 @@ local Task = { __name = "vmm.task" }
 Task.__index = Task
 
 local tasks = setmetatable({}, { __mode = "k" }) -- coroutine -> task
-local waits = {} -- array of { task =, poll =, deadline = }, oldest first
+local Wait = {} -- metatable of { task =, poll =, deadline = }
+local waits = {} -- array of them, oldest first
 local interruption -- the error that ends all waits, once there is one
 
 local TIMED_OUT = { nil, "timeout", "timeout", n = 3 }
@@ -30,24 +31,28 @@ local function try(wait)
 end
 
 local function finish(task, ok, ...)
-    task.done, task.ok = true, ok
     if ok then
         task.results = table.pack(...)
     else
         task.error = ...
         task.traceback = debug.traceback(task.co)
+        tasks[task.co] = nil -- what its variables do when they are closed cannot yield
         coroutine.close(task.co)
     end
+    task.done, task.ok = true, ok
 end
 
 -- Runs a task until it waits or ends.
 local function resume(task, ...)
     local results = table.pack(coroutine.resume(task.co, ...))
+    local wait = results[2]
     if coroutine.status(task.co) == "dead" then
         finish(task, table.unpack(results, 1, results.n))
+    elseif getmetatable(wait) == Wait then
+        wait.task = task
+        waits[#waits + 1] = wait
     else
-        waits[#waits + 1] = results[2]
-        results[2].task = task
+        finish(task, false, "a task may not yield: use vmm.sleep, or a coroutine of your own")
     end
 end
 
@@ -120,7 +125,7 @@ end
 -- each event and must not wait.
 function sched.wait(poll, timeout)
     if core.in_handler() then error("a handler may not wait", 2) end
-    local wait = { poll = poll, deadline = timeout and core.now() + timeout }
+    local wait = setmetatable({ poll = poll, deadline = timeout and core.now() + timeout }, Wait)
     local results = try(wait)
     if results then return table.unpack(results, 1, results.n) end
     if tasks[coroutine.running()] and coroutine.isyieldable() then

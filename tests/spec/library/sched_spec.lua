@@ -31,3 +31,38 @@ describe("vmm.step", function()
         assert.is_nil(task.done)
     end)
 end)
+
+describe("a task", function()
+    it("that yields of its own fails, and closes its variables", function()
+        for _, value in pairs { false, 5, {}, "x" } do
+            local closed
+            local task = vmm.spawn(function()
+                local variable <close> = setmetatable({}, { -- luacheck: ignore variable
+                    __close = function()
+                        vmm.sleep(0.01)
+                        closed = true
+                    end,
+                })
+                coroutine.yield(value or nil)
+            end)
+            local ok, err = pcall(task.wait, task)
+            assert.is_false(ok)
+            assert.equal("a task may not yield: use vmm.sleep, or a coroutine of your own", err)
+            assert.matches("sched_spec.lua", task.traceback, 1, true)
+            assert.is_true(closed)
+        end
+    end)
+
+    it("may have a coroutine of its own, in which it may wait", function()
+        local task = vmm.spawn(function()
+            local step = coroutine.wrap(function()
+                vmm.sleep(0.01)
+                coroutine.yield(1)
+                vmm.sleep(0.01)
+                return 2
+            end)
+            return step(), step()
+        end)
+        assert.same({ 1, 2 }, { task:wait(10) })
+    end)
+end)
