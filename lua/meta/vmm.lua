@@ -441,7 +441,9 @@ vmm.msrs = {}
 ---@return true
 function vmm.sleep(seconds) end
 
----Runs fn(...) as a task beside the others; it goes on whenever somebody waits.
+---Runs fn(...) as a task beside the others; it goes on whenever somebody waits.  It may not yield
+---but in a coroutine of its own.  When it fails and nobody has waited for it by the end of the
+---script, its error is reported there, and the exit code is 1.
 ---@param fn function
 ---@return vmm.task
 function vmm.spawn(fn, ...) end

@@ -15,6 +15,7 @@ Task.__index = Task
 local tasks = setmetatable({}, { __mode = "k" }) -- coroutine -> task
 local Wait = {} -- metatable of { task =, poll =, deadline = }
 local waits = {} -- array of them, oldest first
+local failed = {} -- array of the tasks whose error nobody has taken, oldest first
 local interruption -- the error that ends all waits, once there is one
 
 local TIMED_OUT = { nil, "timeout", "timeout", n = 3 }
@@ -38,8 +39,27 @@ local function finish(task, ok, ...)
         task.traceback = debug.traceback(task.co)
         tasks[task.co] = nil -- what its variables do when they are closed cannot yield
         coroutine.close(task.co)
+        if task.error ~= interruption then failed[#failed + 1] = task end
     end
     task.done, task.ok = true, ok
+end
+
+-- Somebody takes the task's error.
+local function observe(task)
+    for i = #failed, 1, -1 do
+        if failed[i] == task then table.remove(failed, i) end
+    end
+end
+
+-- The errors that nobody has taken, in words.
+local function lost_errors()
+    local texts = {}
+    for i, task in ipairs(failed) do
+        texts[i] = ("a task that nobody waited for failed: %s\n%s"):format(
+            tostring(task.error), task.traceback)
+    end
+    failed = {}
+    return texts
 end
 
 -- Runs a task until it waits or ends.
@@ -164,7 +184,7 @@ function Task:wait(timeout)
         return self.done
     end, timeout)
     if not ended then return nil, message, code end
-    self.observed = true
+    observe(self)
     if not self.ok then error(self.error, 0) end
     return table.unpack(self.results, 1, self.results.n)
 end
@@ -190,6 +210,9 @@ function sched.wait_all(list, timeout)
         return true
     end, timeout)
     if not ended then return nil, message, code end
+    for _, task in ipairs(list) do
+        observe(task)
+    end
     local results = {}
     for i, task in ipairs(list) do
         results[i] = task:wait()
@@ -198,7 +221,8 @@ function sched.wait_all(list, timeout)
 end
 
 -- Runs fn(...) as the main task to its end: true and its results, or false, its error and the
--- traceback.
+-- traceback. It has failed, too, when a task has failed that nobody waited for; tasks that have
+-- not ended are no failure.
 function sched.run(fn, ...)
     local task = sched.spawn(fn, ...)
     pump {
@@ -207,8 +231,14 @@ function sched.run(fn, ...)
             return task.done
         end,
     }
-    if task.ok then return true, table.unpack(task.results, 1, task.results.n) end
-    return false, task.error, task.traceback
+    observe(task)
+    local lost = lost_errors()
+    if not task.ok then
+        return false, task.error, table.concat({ task.traceback, table.unpack(lost) }, "\n")
+    elseif lost[1] then
+        return false, table.concat(lost, "\n")
+    end
+    return true, table.unpack(task.results, 1, task.results.n)
 end
 
 -- The program is asked to end: every wait, now and later, raises err.

@@ -57,3 +57,50 @@ describe("--timeout", function()
         assert.same({ "1\n", 0 }, { program.run("print(1)", "--timeout 5") })
     end)
 end)
+
+describe("the error of a task that nobody waits for", function()
+    it("is reported at the end: 1", function()
+        local output, code = program.run [[
+            local vmm = require "vmm"
+            vmm.spawn(function() error "lost one" end)
+            vmm.spawn(error, { "lost two" })
+            vmm.sleep(0.01)
+            print "end of script"
+        ]]
+        assert.matches("end of script\nvmm-reference: a task that nobody waited for failed: "
+            .. "stdin:2: lost one\nstack traceback:", output, 1, true)
+        assert.matches("\na task that nobody waited for failed: table: ", output, 1, true)
+        assert.equal(1, code)
+    end)
+
+    it("comes after that of the script", function()
+        local output, code = program.run [[
+            local vmm = require "vmm"
+            vmm.spawn(function() error "lost" end)
+            vmm.sleep(0.01)
+            error "found"
+        ]]
+        assert.matches("^vmm%-reference: stdin:4: found.*\na task that.*stdin:2: lost", output)
+        assert.equal(1, code)
+    end)
+
+    it("is nothing new to who has waited for it", function()
+        assert.same({ "", 0 }, { program.run [[
+            local vmm = require "vmm"
+            local function failing() return vmm.spawn(error, "known") end
+            pcall(vmm.wait_all, { failing(), failing() })
+            pcall(vmm.wait_any, { failing() })
+            local task = failing()
+            pcall(task.wait, task)
+        ]] })
+    end)
+
+    it("is none when the task is interrupted", function()
+        local _, code = program.run([[
+            local vmm = require "vmm"
+            vmm.spawn(vmm.sleep, 60)
+            vmm.sleep(60)
+        ]], "--timeout 0.1")
+        assert.equal(124, code)
+    end)
+end)
