@@ -471,7 +471,9 @@ function vmm.wait_all(tasks, timeout) end
 function vmm.step(timeout) end
 ---@return integer fd
 function vmm.loop_fd() end
----Calls fn on the script's thread whenever fd is ready.
+---Calls fn on the script's thread whenever fd is ready, while somebody waits.  Keep the result: a
+---watch that is collected watches no more.  An error of fn, as of any callback (a console's function),
+---is raised in the script's own wait, not in that of a task: the one under way, or the next.
 ---@param fd integer
 ---@param mode "r"|"w"|"rw"
 ---@param fn fun(events: integer)

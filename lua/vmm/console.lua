@@ -98,7 +98,7 @@ function Console:pull()
         taken = taken + #bytes
         add_pending(self, bytes)
         add_lines(self, bytes, time)
-        if self.sink then self.sink(bytes) end
+        if self.sink then sched.call(self.sink, bytes) end
     end
 end
 

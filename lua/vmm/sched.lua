@@ -16,6 +16,7 @@ local tasks = setmetatable({}, { __mode = "k" }) -- coroutine -> task
 local Wait = {} -- metatable of { task =, poll =, deadline = }
 local waits = {} -- array of them, oldest first
 local failed = {} -- array of the tasks whose error nobody has taken, oldest first
+local main -- the task of sched.run
 local interruption -- the error that ends all waits, once there is one
 
 local TIMED_OUT = { nil, "timeout", "timeout", n = 3 }
@@ -23,6 +24,11 @@ local TIMED_OUT = { nil, "timeout", "timeout", n = 3 }
 -- Calls poll; a table of results when the wait is over, nil when it is not.
 local function try(wait)
     if interruption and not wait.to_the_end then error(interruption, 0) end
+    local raised = wait.task and wait.task.raised
+    if raised then
+        wait.task.raised = nil
+        error(raised.error, 0)
+    end
     local results = table.pack(wait.poll())
     if results[1] ~= nil then
         results[1] = results[1] or nil -- false: over, without success
@@ -54,8 +60,9 @@ end
 -- The errors that nobody has taken, in words.
 local function lost_errors()
     local texts = {}
-    for i, task in ipairs(failed) do
-        texts[i] = ("a task that nobody waited for failed: %s\n%s"):format(
+    if main.raised then texts[1] = "a callback failed: " .. tostring(main.raised.error) end
+    for _, task in ipairs(failed) do
+        texts[#texts + 1] = ("a task that nobody waited for failed: %s\n%s"):format(
             tostring(task.error), task.traceback)
     end
     failed = {}
@@ -69,7 +76,6 @@ local function resume(task, ...)
     if coroutine.status(task.co) == "dead" then
         finish(task, table.unpack(results, 1, results.n))
     elseif getmetatable(wait) == Wait then
-        wait.task = task
         waits[#waits + 1] = wait
     else
         finish(task, false, "a task may not yield: use vmm.sleep, or a coroutine of your own")
@@ -108,11 +114,22 @@ local function earliest(deadline)
     return deadline
 end
 
+-- Calls a function of the script's that no task of its own runs, such as that of a watch. Its error
+-- is raised in the main task: in the wait that it is in, or the next one. Without a main task (a
+-- stock lua5.4) it is raised here, so in the wait of whoever pumps.
+function sched.call(fn, ...)
+    local ok, result = pcall(fn, ...)
+    if ok then return result end
+    if not main then error(result, 0) end
+    main.raised = main.raised or { error = result }
+    core.wake()
+end
+
 -- Sleeps until something happens, a deadline of a task or the one given at the latest; returns
 -- how many functions were called.
 local function sleep(deadline)
     deadline = earliest(deadline)
-    return core.step(deadline and math.max(0, deadline - core.now()))
+    return sched.call(core.step, deadline and math.max(0, deadline - core.now())) or 0
 end
 
 local function pump(wait)
@@ -145,10 +162,12 @@ end
 -- each event and must not wait.
 function sched.wait(poll, timeout)
     if core.in_handler() then error("a handler may not wait", 2) end
-    local wait = setmetatable({ poll = poll, deadline = timeout and core.now() + timeout }, Wait)
+    local task = tasks[coroutine.running()]
+    local deadline = timeout and core.now() + timeout
+    local wait = setmetatable({ task = task, poll = poll, deadline = deadline }, Wait)
     local results = try(wait)
     if results then return table.unpack(results, 1, results.n) end
-    if tasks[coroutine.running()] and coroutine.isyieldable() then
+    if task and coroutine.isyieldable() then
         return resumed(coroutine.yield(wait))
     end
     return pump(wait)
@@ -225,6 +244,7 @@ end
 -- not ended are no failure.
 function sched.run(fn, ...)
     local task = sched.spawn(fn, ...)
+    main = task
     pump {
         to_the_end = true,
         poll = function()
@@ -233,6 +253,7 @@ function sched.run(fn, ...)
     }
     observe(task)
     local lost = lost_errors()
+    main = nil
     if not task.ok then
         return false, task.error, table.concat({ task.traceback, table.unpack(lost) }, "\n")
     elseif lost[1] then

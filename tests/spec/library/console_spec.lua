@@ -2,6 +2,7 @@
 -- The dialogue without a guest: what the console keeps, and what it refuses.
 
 local fake_console = require "tests.spec.support.fake_console"
+local vmm = require "vmm"
 
 local KIB, MIB = 1 << 10, 1 << 20
 
@@ -95,5 +96,24 @@ describe("the output that no expect has consumed", function()
         print(("x"):rep(500 * KIB))
         local _, err = console:try_expect("never", { timeout = 0 })
         assert.is_true(#tostring(err) < 20 * KIB)
+    end)
+end)
+
+describe("a function that a console goes to", function()
+    it("that fails holds up nothing, and the script's next wait tells", function()
+        local pieces = 0
+        local console, print = fake_console.new {
+            to = function()
+                pieces = pieces + 1
+                error("no sink", 0)
+            end,
+        }
+        print(("x"):rep(100 * KIB))
+        console:pull()
+        assert.equal(2, pieces)
+        assert.equal(100 * KIB, #console:output())
+        assert.error_matches(function()
+            vmm.sleep(60)
+        end, "^no sink$")
     end)
 end)

@@ -104,3 +104,37 @@ describe("the error of a task that nobody waits for", function()
         assert.equal(124, code)
     end)
 end)
+
+describe("the error of a callback", function()
+    -- A watch that is due at once, and fails.
+    local FAILING = [[
+        local vmm = require "vmm"
+        local watch <close> = assert(vmm.watch(0, "r", function()
+            error "failed callback"
+        end))
+    ]]
+
+    it("is raised in the main task's wait, and in no other", function()
+        assert.same({ "stdin:3: failed callback\ntrue\tx\t1\n", 0 }, { program.run(FAILING .. [[
+            local task = vmm.spawn(function()
+                return ("x"):gsub("x", function() vmm.sleep(0.2) end)
+            end)
+            local ok, err = pcall(vmm.sleep, 60)
+            watch:close()
+            print(err)
+            print(pcall(task.wait, task))
+        ]]) })
+    end)
+
+    it("ends a script that does not catch it: 1", function()
+        local output, code = program.run(FAILING .. "vmm.sleep(60)")
+        assert.matches("^vmm%-reference: stdin:3: failed callback\nstack traceback:", output)
+        assert.equal(1, code)
+    end)
+
+    it("is reported when no wait follows: 1", function()
+        local output, code = program.run(FAILING .. "vmm.step(1)")
+        assert.equal("vmm-reference: a callback failed: stdin:3: failed callback\n", output)
+        assert.equal(1, code)
+    end)
+end)
