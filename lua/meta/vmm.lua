@@ -32,7 +32,7 @@ function vmm.now() end
 ---@field path string          bzImage, ELF vmlinux, or raw image (flow = "flat")
 ---@field cmdline? string      "console=ttyS0 i8042.nokbd reboot=k panic=1 pci=off"
 ---@field initrd? string       path
----@field himem_start? integer lowest address for the kernel (0x100000)
+---@field himem_start? integer lowest address for the kernel (0x100000); a flat image's (16-bit: 0x7c00)
 ---@field flow? "linux64"|"pvh"|"flat"  by the image
 ---@field mode? 16|32|64       of a flat image (64)
 ---@field unpack? boolean      unpack a bzImage here (true), in the guest (false), here if possible

@@ -10,7 +10,7 @@
 --   vcpus    { num = }
 --   kernel   nil, or { path =, cmdline =, initrd =, himem_start =, flow =,
 --            mode =, unpack =, slide = }; initrd, flow, mode and unpack may be
---            nil
+--            nil, himem_start when flow is "flat"
 --   console  "stdio", "capture", "pty", { file = path }, { unix = path } or a
 --            function(bytes); when not given: "capture"
 -- Checking what it returned gives the same again.
@@ -57,6 +57,12 @@ local function find_param(option, key, seen, where)
     return param
 end
 
+--- Does a value lack a default, for another parameter's sake?
+local function chosen_elsewhere(param, values)
+    local unless = param.default_unless
+    return unless and values[unless[1]] == unless[2]
+end
+
 --- Add the defaults; complain about what is missing and what does not go
 --- together.
 local function complete(option, values, where)
@@ -72,7 +78,9 @@ local function complete(option, values, where)
                 return nil, string.format("%s: %s=%s is missing",
                     where(option), param.name, param.metavar)
             end
-            values[param.name] = param.default
+            if not chosen_elsewhere(param, values) then
+                values[param.name] = param.default
+            end
         end
     end
     return values

@@ -27,8 +27,9 @@ local kernel = {
       help = "initial RAM disk" },
     { name = "himem_start", aliases = { "kernel_load_addr" }, type = "integer",
       metavar = "ADDRESS", min = 0, max = (1 << 52) - 1, hex = true,
-      default = MIB,
-      help = "lowest guest physical address the kernel may be loaded at" },
+      default = MIB, default_unless = { "flow", "flat" },
+      help = "lowest guest physical address the kernel may be loaded at; that"
+        .. " of a flat image, for mode=16 by default 0x7c00" },
     { name = "flow", type = "choice", choices = { "linux64", "pvh", "flat" },
       metavar = "FLOW", default_text = "what the image is made for",
       help = "how the kernel is entered: linux64, pvh or flat" },

@@ -5,6 +5,7 @@
 --   name, aliases, metavar, help
 --   type          integer, number, boolean, choice, string or path
 --   default       the value when none is given; default_text says it in words
+--   default_unless  { name, value } of another parameter: then it has no default
 --   required      there is no default
 --   min, max      range of a number; multiple_of; hex: show it in hex
 --   choices       the valid strings of a choice, or the valid integers

@@ -167,6 +167,13 @@ describe("vmm.vm{...} accepts", function()
         })
     end)
 
+    it("a flat image, whose mode chooses where it goes", function()
+        local values = config.check(kernel { flow = "flat", mode = 16 })
+        assert.is_nil(values.kernel.himem_start)
+        values = config.check(kernel { flow = "linux64" })
+        assert.equal(0x100000, values.kernel.himem_start)
+    end)
+
     it("its own result again, unchanged", function()
         local once = assert(config.check {
             kernel = { path = "k", unpack = true },

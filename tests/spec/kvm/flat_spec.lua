@@ -3,6 +3,7 @@
 -- exits.
 
 local flat_machine = require "tests.spec.support.flat_machine"
+local tiny = require "tests.spec.support.tiny"
 
 local function run(name, mode, setup)
     local vm <close> = flat_machine.start {
@@ -29,6 +30,16 @@ describe("a flat guest", function()
         local reason, output = run("hello", 64)
         assert.equal("Hello from a guest\nPASS\n", output)
         assert.equal("reboot", reason)
+    end)
+
+    it("needs no address in a machine from a config table, in any mode", function()
+        for name, mode in pairs { hello16 = 16, hello32 = 32, hello = 64 } do
+            local stop, output = tiny.run(name, {
+                form = "bin", kernel = { flow = "flat", mode = mode },
+            })
+            assert.equal("reboot", stop.reason)
+            assert.matches("PASS\n$", output)
+        end
     end)
 
     it("ends by HLT where there is no irqchip", function()
