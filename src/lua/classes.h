@@ -38,6 +38,7 @@ struct vm_box {
     struct vmm_machine *machine; /* NULL: closed */
     struct script *script;
     atomic_bool closing; /* handlers return at once without running Lua */
+    unsigned users;      /* waits on it under way, with the lock released */
     struct console_box *consoles;
     struct lua_device *devices;
 };

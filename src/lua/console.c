@@ -264,11 +264,11 @@ static int console_flush(lua_State *L)
 {
     struct console_box *box = check_console(L, 1);
     int64_t timeout_ns = check_timeout_ns(L, 2);
-    struct script *script = box->vm->script;
+    struct vm_box *vm = box->vm;
 
-    bool was_handler = script_release(script);
+    bool was_handler = script_begin_use(vm->script, &vm->users);
     int rc = vmm_console_flush(box->console, timeout_ns);
-    script_acquire(script, was_handler);
+    script_end_use(vm->script, &vm->users, was_handler);
     if (rc < 0)
         return push_errno(L, -rc, "the console was not drained in time");
     lua_pushboolean(L, 1);

@@ -19,7 +19,8 @@ struct spare {
 
 struct script {
     pthread_mutex_t lock;
-    lua_State *scratch; /* where handlers' states are made */
+    pthread_cond_t left; /* somebody has left a use of an object */
+    lua_State *scratch;  /* where handlers' states are made */
     struct vmm_loop *loop;
     int wake_fd;
     struct vmm_watch *wake_watch;
@@ -55,6 +56,7 @@ static int script_gc(lua_State *L)
     script->wake_fd = -1;
     pthread_mutex_unlock(&script->lock);
     pthread_mutex_destroy(&script->lock);
+    pthread_cond_destroy(&script->left);
     return 0;
 }
 
@@ -78,6 +80,7 @@ void script_open(lua_State *L)
     script->scratch = lua_newthread(L);
     luaL_ref(L, LUA_REGISTRYINDEX);
     pthread_mutex_init(&script->lock, NULL);
+    pthread_cond_init(&script->left, NULL);
     pthread_mutex_lock(&script->lock);
 
     lua_createtable(L, 0, 1);
@@ -117,6 +120,28 @@ bool script_release(struct script *script)
 void script_acquire(struct script *script, bool was_handler)
 {
     pthread_mutex_lock(&script->lock);
+    script->in_handler = was_handler;
+}
+
+bool script_begin_use(struct script *script, unsigned *users)
+{
+    (*users)++;
+    return script_release(script);
+}
+
+void script_end_use(struct script *script, unsigned *users, bool was_handler)
+{
+    script_acquire(script, was_handler);
+    (*users)--;
+    pthread_cond_broadcast(&script->left);
+}
+
+void script_await_unused(struct script *script, const unsigned *users)
+{
+    bool was_handler = script->in_handler;
+
+    while (*users)
+        pthread_cond_wait(&script->left, &script->lock);
     script->in_handler = was_handler;
 }
 

@@ -25,6 +25,11 @@ struct script *script_of(lua_State *L);
 /* Around anything that may block: acquire takes what release returned. */
 bool script_release(struct script *script);
 void script_acquire(struct script *script, bool was_handler);
+/* The same around a use of an object that another thread may close meanwhile:
+ * whoever frees it waits until there are no users. */
+bool script_begin_use(struct script *script, unsigned *users);
+void script_end_use(struct script *script, unsigned *users, bool was_handler);
+void script_await_unused(struct script *script, const unsigned *users);
 
 /* True while the running Lua code is a handler on a vCPU thread. */
 bool script_in_handler(const struct script *script);

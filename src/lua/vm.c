@@ -84,6 +84,7 @@ static int vm_close(lua_State *L)
     bool was_handler = script_release(box->script);
     vmm_machine_wait(machine, -1);
     script_acquire(box->script, was_handler);
+    script_await_unused(box->script, &box->users);
     console_close_all(box);
     box->machine = NULL;
     was_handler = script_release(box->script);
@@ -208,9 +209,9 @@ static int vm_pause(lua_State *L)
     struct vm_box *box = check_vm(L, 1);
     int64_t timeout_ns = check_timeout_ns(L, 2);
 
-    bool was_handler = script_release(box->script);
+    bool was_handler = script_begin_use(box->script, &box->users);
     int rc = vmm_machine_pause(box->machine, timeout_ns);
-    script_acquire(box->script, was_handler);
+    script_end_use(box->script, &box->users, was_handler);
     if (rc < 0)
         return push_errno(L, -rc, "the vCPUs did not pause: %s", strerror(-rc));
     lua_pushboolean(L, 1);

@@ -127,6 +127,27 @@ describe("a VM", function()
         assert.is_nil(asks:stopped())
     end)
 
+    it("is freed only when no handler waits for it any more", function()
+        local other, console
+        local asks <close> = tiny.bare "\xe6\x10\xeb\xfc" -- 1: out 0x10, al; jmp 1b
+        assert(asks:device { pio = { 0x10, 1 }, write = function()
+            if other and not other.closed then
+                console:flush(0.001)
+                other:pause(0.01)
+            end
+        end })
+        assert(asks:start())
+        for _ = 1, 50 do
+            local vm = tiny.bare "\xeb\xfe"
+            console = assert(vm:create_console { capture = 1024 })
+            assert(vm:start())
+            other = vm
+            vmm.sleep(0.001)
+            vm:close()
+        end
+        assert.is_nil(asks:stopped())
+    end)
+
     it("is waited for though an earlier VM had its number for the end", function()
         local kvm = assert(vmm.kvm())
         local first = tiny.bare("\xeb\xfe", kvm)
