@@ -292,8 +292,11 @@ function console.new(vm, options)
     }, Console)
     local function on_event(bits)
         if vm.closed then return end -- raised before, delivered after
-        local key = bits >> core.CONSOLE_KEY_SHIFT
-        if key ~= 0 and options.on_key then options.on_key(key) end
+        if bits & core.CONSOLE_KEY ~= 0 and options.on_key then
+            for key in self.core:keys():gmatch "." do
+                options.on_key(key:byte())
+            end
+        end
         if bits & core.CONSOLE_TEXT ~= 0 and options.on_text then options.on_text() end
         if self.sink then self:pull() end
     end

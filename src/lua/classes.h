@@ -3,6 +3,7 @@
 #ifndef VMM_LUA_CLASSES_H
 #define VMM_LUA_CLASSES_H
 
+#include "base/ring.h"
 #include "lua/box.h"
 #include "lua/script.h"
 
@@ -48,6 +49,7 @@ struct console_box {
     struct vmm_console *console; /* NULL: closed, with its VM */
     struct vm_box *vm;
     struct notifier notifier;
+    struct vmm_ring keys;          /* after the escape, not taken yet */
     atomic_bool notify_output;     /* output alone is worth an event */
     struct vmm_device *port;       /* the serial port it wakes, or NULL */
     bool kept;                     /* by its VM, whose bus leads to it */

@@ -10,14 +10,17 @@
 #include "lua/classes.h"
 #include "lua/terminal.h"
 
-/* Bits that the notifier hands to Lua; keys of the escape go by number. */
+/* Bits that the notifier hands to Lua. */
 enum console_event {
     CONSOLE_OUTPUT = 1 << 0,
     CONSOLE_ROOM = 1 << 1,
     CONSOLE_INPUT_END = 1 << 2,
-    CONSOLE_TEXT = 1 << 3, /* one bit per watched text: 16 at the most */
-    CONSOLE_KEY_SHIFT = 24,
+    CONSOLE_TEXT = 1 << 3, /* one of those watched for */
+    CONSOLE_KEY = 1 << 4,  /* there are some to take with console:keys() */
 };
+
+/* Keys of the escape that wait to be taken; more are dropped. */
+#define KEYS_MAX 256
 
 #define READ_BYTES_MAX 65536
 
@@ -46,12 +49,18 @@ static void on_room(void *context)
 
 static void on_input_end(void *context)
 {
-    notifier_raise(context, CONSOLE_INPUT_END);
+    struct console_box *box = context;
+
+    notifier_raise(&box->notifier, CONSOLE_INPUT_END);
 }
 
+/* All streams' on the loop's thread: the ring has one writer. */
 static void on_escape(void *context, uint8_t key)
 {
-    notifier_raise(context, (unsigned)key << CONSOLE_KEY_SHIFT);
+    struct console_box *box = context;
+
+    vmm_ring_write(&box->keys, &key, 1);
+    notifier_raise(&box->notifier, CONSOLE_KEY);
 }
 
 /*
@@ -70,6 +79,8 @@ int console_new(lua_State *L)
     struct console_box *box = box_new(L, sizeof(*box), CONSOLE_CLASS);
     box_anchor(L, -1, 1);
     box->vm = vm;
+    if (vmm_ring_init(&box->keys, KEYS_MAX))
+        return push_errno(L, ENOMEM, "no memory for a console");
     struct vmm_loop *loop = vmm_machine_loop(vm->machine);
     if (vmm_console_new(loop, &config, &box->console, &err))
         return push_error(L, &err);
@@ -136,6 +147,7 @@ static int console_gc(lua_State *L)
         free_console(box);
     }
     notifier_close(&box->notifier);
+    vmm_ring_fini(&box->keys);
     return 0;
 }
 
@@ -161,7 +173,7 @@ static int console_attach(lua_State *L)
     if (box->notifier.script) {
         stream.on_escape = on_escape;
         stream.on_input_end = on_input_end;
-        stream.context = &box->notifier;
+        stream.context = box;
     }
     int rc = 0;
     if (option_boolean(L, 2, "terminal", false))
@@ -231,6 +243,17 @@ static int console_input(lua_State *L)
 
     size_t taken = vmm_console_send(box->console, (const uint8_t *)bytes, len);
     lua_pushinteger(L, (lua_Integer)taken);
+    return 1;
+}
+
+/* console:keys() -> bytes: what followed the escape since the last call */
+static int console_keys(lua_State *L)
+{
+    struct console_box *box = check_console(L, 1);
+    uint8_t keys[KEYS_MAX];
+
+    size_t count = vmm_ring_read(&box->keys, keys, sizeof(keys));
+    lua_pushlstring(L, (const char *)keys, count);
     return 1;
 }
 
@@ -313,6 +336,7 @@ void console_open(lua_State *L)
         {"attach_unix", console_attach_unix},
         {"hold_input", console_hold_input},
         {"input", console_input},
+        {"keys", console_keys},
         {"capture", console_capture},
         {"total", console_total},
         {"flush", console_flush},
@@ -333,6 +357,6 @@ void console_open(lua_State *L)
     lua_setfield(L, -2, "CONSOLE_INPUT_END");
     lua_pushinteger(L, CONSOLE_TEXT);
     lua_setfield(L, -2, "CONSOLE_TEXT");
-    lua_pushinteger(L, CONSOLE_KEY_SHIFT);
-    lua_setfield(L, -2, "CONSOLE_KEY_SHIFT");
+    lua_pushinteger(L, CONSOLE_KEY);
+    lua_setfield(L, -2, "CONSOLE_KEY");
 }

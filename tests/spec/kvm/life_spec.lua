@@ -133,6 +133,8 @@ describe("a VM", function()
         assert(asks:device { pio = { 0x10, 1 }, write = function()
             if other and not other.closed then
                 console:flush(0.001)
+            end
+            if other and not other.closed then
                 other:pause(0.01)
             end
         end })

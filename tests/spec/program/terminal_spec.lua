@@ -56,6 +56,13 @@ describe_here("on a terminal", function()
         assert.equal("code=0\nsane\n", terminal:finish())
     end)
 
+    it("Ctrl-A x quits, whatever was typed just before", function()
+        local terminal <close> = session "vmm spin"
+        terminal:expect "spinning\r\n"
+        terminal:send "\1a\1\0\1x"
+        assert.equal("code=0\nsane\n", terminal:finish())
+    end)
+
     it("Ctrl-A c opens a prompt, and the keys are not the guest's until it is left", function()
         local terminal <close> = session "vmm echo"
         terminal:expect "ready\r\n"
