@@ -168,6 +168,7 @@ describe_here("on a terminal", function()
 
     it("a machine that a script closes gives it back", function()
         local terminal <close> = session("export found; " .. script [[
+            assert(vm.console.core:flush(5)) -- to the terminal as well
             os.execute "stty -a | grep -o -e -icanon"
             vm:close()
             os.execute "test $(stty -g) = $found && echo given back"
