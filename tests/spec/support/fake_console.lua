@@ -31,6 +31,7 @@ function fake_console.new(options)
     function vm.create_console()
         return core
     end
+    function vm.watch_end() end
     function vm.stopped() end
     return assert(console.new(vm, options or {})), function(bytes)
         printed = printed .. bytes
