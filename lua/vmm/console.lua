@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- The dialogue with a guest over its serial console: expect, send, the transcript.
 
+local argument = require "vmm.argument"
 local core = require "vmm.core"
 local sched = require "vmm.sched"
 local terminal = require "vmm.terminal"
@@ -114,6 +115,7 @@ end
 
 -- The newest transcript line that contains a plain text, or nil.
 function Console:find_line(text)
+    argument.type("console:find_line: text", text, "string")
     self:pull()
     for i = #self.lines, 1, -1 do
         local line, rest = self.lines[i], self.lines[i + 1]
@@ -178,13 +180,20 @@ local function drain(self)
     self:pull()
 end
 
+local function check_expect(what, pattern, options)
+    argument.type(what .. ": pattern", pattern, "string", 4)
+    options = argument.options(what, options, { "timeout" }, 4)
+    return options
+end
+
 -- Waits until a Lua pattern shows in the output that no expect has consumed yet (of more than
 -- 1 MiB the newest).
 -- options: timeout in seconds (60), times VMM_TIMEOUT_SCALE.
 -- Returns { before =, match =, [1] = first capture, ... }, or nil, error object, code: "timeout",
 -- or "ended" when the guest has ended without it.
 function Console:try_expect(pattern, options)
-    local timeout = sched.scaled(options and options.timeout or EXPECT_SECONDS)
+    options = check_expect("console:try_expect", pattern, options)
+    local timeout = sched.scaled(options.timeout or EXPECT_SECONDS)
     local start = core.now()
     self.vm:watch_end()
     self.waiting = self.waiting + 1
@@ -219,6 +228,7 @@ end
 
 -- The same, raising the error object.
 function Console:expect(pattern, options)
+    check_expect("console:expect", pattern, options)
     local found, err = self:try_expect(pattern, options)
     if not found then error(err, 2) end
     return found
@@ -229,6 +239,7 @@ end
 -- Sends bytes to the guest; waits while its input is full.
 -- Returns true, or nil, message, "closed" when the guest ends meanwhile.
 function Console:send(bytes)
+    argument.type("console:send: bytes", bytes, "string")
     local at = 1
     self.vm:watch_end()
     return sched.wait(function()
@@ -240,6 +251,7 @@ end
 
 -- Sends a line, ended by what the Enter key sends.
 function Console:send_line(text)
+    argument.type("console:send_line: text", text, "string")
     return self:send(text .. "\r")
 end
 
@@ -254,6 +266,28 @@ local function to_stdio(self)
         escape = is_tty and terminal.ESCAPE or nil,
         terminal = is_tty,
     }
+end
+
+local PLACES = { stdio = true, capture = true, pty = true }
+local PLACES_TEXT = '"stdio", "capture", "pty", { file = path }, { unix = path } or a function'
+
+-- Is this a place where a console can go?
+local function is_place(to)
+    if type(to) ~= "table" then return PLACES[to] or type(to) == "function" end
+    local key, path = next(to)
+    return (key == "file" or key == "unix") and type(path) == "string" and not next(to, key)
+end
+
+local function check_options(options)
+    options = argument.options("vmm.console", options, { "to", "on_key", "on_text" }, 4)
+    local to = options.to or "capture"
+    argument.check(is_place(to), "vmm.console: to", PLACES_TEXT, to, 4)
+    for _, name in ipairs { "on_key", "on_text" } do
+        if options[name] ~= nil then
+            argument.callable("vmm.console: " .. name, options[name], 4)
+        end
+    end
+    return options, to
 end
 
 local function connect(self, spec)
@@ -279,6 +313,8 @@ end
 --   on_text    function(): a kernel message about the guest's end has shown
 -- Returns the console (its field core goes to vmm.serial), or nil, message, code.
 function console.new(vm, options)
+    local to
+    options, to = check_options(options)
     local self = setmetatable({
         vm = vm,
         name = vm.name,
@@ -307,7 +343,7 @@ function console.new(vm, options)
         assert(self.core:watch_text(text))
     end
     local ok
-    ok, message, code = connect(self, options.to or "capture")
+    ok, message, code = connect(self, to)
     if not ok then return nil, message, code end
     return self
 end

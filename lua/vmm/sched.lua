@@ -5,6 +5,7 @@
 -- itself where it is not (the main chunk of a stock lua5.4, a callback of gsub).  Whoever pumps
 -- runs every task that can go on, then sleeps in core.step until something happens.
 
+local argument = require "vmm.argument"
 local core = require "vmm.core"
 
 local sched = {}
@@ -125,6 +126,18 @@ function sched.call(fn, ...)
     core.wake()
 end
 
+-- Checks what a function that waits for tasks is given: an array of them, maybe a timeout.
+local function check_tasks(what, list, timeout)
+    local is_list = type(list) == "table" and getmetatable(list) ~= Task
+    argument.check(is_list, what .. ": tasks", "an array of tasks", list, 4)
+    for i, task in ipairs(list) do
+        if getmetatable(task) ~= Task then
+            error(("%s: tasks[%d] is not a task"):format(what, i), 3)
+        end
+    end
+    if timeout ~= nil then argument.seconds(what .. ": timeout", timeout, 4) end
+end
+
 -- Sleeps until something happens, a deadline of a task or the one given at the latest; returns
 -- how many functions were called.
 local function sleep(deadline)
@@ -146,6 +159,7 @@ end
 -- how many callbacks were called.
 function sched.step(timeout)
     if core.in_handler() then error("a handler may not wait", 2) end
+    if timeout ~= nil then argument.seconds("vmm.step: timeout", timeout) end
     run_tasks()
     local calls = sleep(timeout and core.now() + timeout)
     run_tasks()
@@ -175,12 +189,14 @@ end
 
 -- Waits for some seconds.
 function sched.sleep(seconds)
+    argument.seconds("vmm.sleep: seconds", seconds)
     sched.wait(function() end, seconds)
     return true
 end
 
 -- Starts fn(...) as a task; it runs when the caller waits.
 function sched.spawn(fn, ...)
+    argument.callable("vmm.spawn: fn", fn)
     local arguments = table.pack(...)
     local task = setmetatable({}, Task)
     task.co = coroutine.create(function()
@@ -199,6 +215,7 @@ end
 
 -- Waits for a task's end; its results, or its error raised here.
 function Task:wait(timeout)
+    if timeout ~= nil then argument.seconds("task:wait: timeout", timeout) end
     local ended, message, code = sched.wait(function()
         return self.done
     end, timeout)
@@ -210,6 +227,7 @@ end
 
 -- Waits until one of the tasks has ended; its index in the array, then its results.
 function sched.wait_any(list, timeout)
+    check_tasks("vmm.wait_any", list, timeout)
     local index, message, code = sched.wait(function()
         for i, task in ipairs(list) do
             if task.done then return i end
@@ -222,6 +240,7 @@ end
 -- Waits until all tasks have ended; an array of their first results.  The first error, by the
 -- order of the array, is raised.
 function sched.wait_all(list, timeout)
+    check_tasks("vmm.wait_all", list, timeout)
     local ended, message, code = sched.wait(function()
         for _, task in ipairs(list) do
             if not task.done then return nil end

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- What a VM object can do beyond the core's mechanisms: waits, and how a guest's end is read.
 
+local argument = require "vmm.argument"
 local console = require "vmm.console"
 local core = require "vmm.core"
 local sched = require "vmm.sched"
@@ -46,11 +47,12 @@ end
 -- vm:wait{ timeout = seconds } -> { reason =, text = }, or nil, "timeout", "timeout"; nil,
 -- "interrupted" when the VM is closed meanwhile.
 function methods.wait(vm, options)
+    options = argument.options("vm:wait", options, { "timeout" })
     vm:watch_end()
     return sched.wait(function()
         if vm.closed then return false, "the VM was closed", "interrupted" end
         return vm:stopped()
-    end, sched.scaled(options and options.timeout))
+    end, sched.scaled(options.timeout))
 end
 
 -- True when every vCPU is in HLT with interrupts off: only a reset would wake it.

@@ -33,7 +33,7 @@ function fake_console.new(options)
     end
     function vm.watch_end() end
     function vm.stopped() end
-    return assert(console.new(vm, options or {})), function(bytes)
+    return assert(console.new(vm, options)), function(bytes)
         printed = printed .. bytes
     end
 end
