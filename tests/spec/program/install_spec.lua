@@ -57,7 +57,8 @@ describe("what is installed", function()
     setup(function()
         root = assert(process.temporary_directory "vmm-install")
         prefix = root .. "/stage/usr/local"
-        assert.equal("", run "env -u MAKEFLAGS make -s install DESTDIR=$root/stage 2>&1 | grep -v '^  '; :")
+        assert.equal("", run [[
+            env -u MAKEFLAGS make -s install DESTDIR=$root/stage 2>&1 | grep -v '^  '; :]])
     end)
 
     teardown(function()
