@@ -26,7 +26,9 @@ function vmm.now() end
 ---@field memory? { size_mib?: integer, shared?: boolean, huge_pages?: boolean }  256 MiB
 ---@field vcpus? { num?: integer }      1
 ---@field kernel? vmm.config.kernel
----@field console? "stdio"|"capture"|"pty"|{ file: string }|{ unix: string }|fun(bytes: string)
+---@field console? vmm.place
+
+---@alias vmm.place "stdio"|"capture"|"pty"|{ file: string }|{ unix: string }|fun(bytes: string)
 
 ---@class vmm.config.kernel
 ---@field path string          bzImage, ELF vmlinux, or raw image (flow = "flat")
@@ -41,9 +43,8 @@ function vmm.now() end
 ---Builds a PC: memory, vCPUs, serial port, i8042, RTC, ACPI and MP tables, kernel.  A mistake in
 ---the table raises.  It does not run yet.
 ---@param config vmm.config
----@param hooks? { on_key?: fun(key: integer) }  the key after Ctrl-A, when stdio is a terminal
 ---@return vmm.vm? vm, string? message, string? code
-function vmm.vm(config, hooks) end
+function vmm.vm(config) end
 
 -- ---- building blocks --------------------------------------------------------------------------
 
@@ -136,6 +137,9 @@ function vmm.load.open(path) end
 ---@param name? string  for messages
 ---@return vmm.image image
 function vmm.load.bytes(bytes, name) end
+---The payload formats that unpack knows: "gzip", "xz", ...
+---@return string[]
+function vmm.load.formats() end
 ---@param image vmm.image
 ---@return vmm.elf_info? info, string? message, string? code
 function vmm.load.elf_inspect(image) end
@@ -221,6 +225,7 @@ function image:close() end
 ---@field vcpus vmm.vcpu[]      of vmm.vm
 ---@field memory vmm.memory     of vmm.vm
 ---@field console vmm.console   of vmm.vm
+---@field plan? vmm.plan        of vmm.vm with a kernel: what lies where in memory
 local vm = {}
 ---Registers memory as memslots; before create_irqchip, once.
 ---@param memory vmm.memory
@@ -232,6 +237,10 @@ function vm:create_irqchip(options) end
 ---@param id integer  also the APIC id
 ---@return vmm.vcpu? vcpu, string? message, string? code
 function vm:create_vcpu(id) end
+---The mechanism below vmm.console, which is what a script wants.
+---@param options { capture?: integer, on_event?: fun(bits: integer) }  bytes kept; core.CONSOLE_*
+---@return vmm.console.core? console, string? message, string? code
+function vm:create_console(options) end
 ---@param gsi integer
 ---@return vmm.irq
 function vm:irq(gsi) end
@@ -265,9 +274,14 @@ function vm:resume() end
 ---@param text? string
 ---@return true
 function vm:stop(reason, text) end
+---For waits of one's own (vmm.spawn, vmm.step): from now on the loop comes back when the VM ends.
+function vm:watch_end() end
 ---How it ended, or nil while it lives.
 ---@return vmm.stop?
 function vm:stopped() end
+---Readable once every vCPU has finished, for vmm.watch; it belongs to the VM.
+---@return integer fd
+function vm:stopped_fd() end
 ---Waits for its end; code "timeout", or "interrupted" when the VM is closed meanwhile.
 ---@param options? { timeout?: number }
 ---@return vmm.stop? stop, string? message, string? code
@@ -283,9 +297,17 @@ function vm:get_state(name) end
 ---@param bytes string
 ---@return true? ok, string? message, string? code
 function vm:set_state(name, bytes) end
----Stops, joins and frees; idempotent; also by <close> and garbage collection.  In a handler it only
----stops; a VM that is collected in one is freed at the script's next step.
+---Stops, joins and frees; idempotent; also by <close> and garbage collection.  In a handler of a
+---device it only asks for the end: the VM is freed when somebody else closes it; one that is
+---collected in a handler is freed at the script's next step.
 function vm:close() end
+
+---@class vmm.plan
+---@field flow "linux64"|"pvh"|"flat"
+---@field regs table<string, integer>  of the first vCPU, as is sregs
+---@field sregs table
+---@field entry integer  address of the first instruction
+---@field placed { what: string, base: integer, size: integer }[]  ascending by base
 
 ---@alias vmm.reason "reboot"|"poweroff"|"panic"|"triple_fault"|"halt"|"error"|"closed"
 ---@class vmm.stop
@@ -309,7 +331,8 @@ function irq:pulse() end
 -- ---- a vCPU -----------------------------------------------------------------------------------
 
 ---State is read and written while the vCPU does not run.  Assigning a table changes just the
----fields that it names.
+---fields that it names.  What fails raises in regs, sregs, cpuid and get_state (unlike
+---vm:get_state); the other methods return nil, message, code.
 ---@class vmm.vcpu
 ---@field id integer
 ---@field state "none"|"paused"|"running"|"stopping"|"finished"
@@ -318,7 +341,8 @@ function irq:pulse() end
 ---@field cpuid vmm.cpuid_entry[]
 local vcpu = {}
 ---Any state as the kernel's structure: "regs", "sregs", "fpu", "xsave", "xcrs", "lapic",
----"debugregs", "mp_state", "vcpu_events", "tsc_khz", "sregs2", "cpuid", "nested".
+---"debugregs", "mp_state", "vcpu_events", "tsc_khz", "sregs2", "cpuid", "nested".  Raises when
+---the vCPU runs or there is none of that name.
 ---@param name string
 ---@return string bytes
 function vcpu:get_state(name) end
@@ -348,7 +372,8 @@ function vcpu:answer(bytes) end
 function vcpu:dispatch() end
 
 ---@class vmm.exit
----@field type string  "pio_read", "pio_write", "mmio_read", "mmio_write", "halt", "shutdown", ...
+---@field type string  "pio_read", "pio_write", "mmio_read", "mmio_write", "halt", "shutdown", ...;
+---  "none": interrupted, there is nothing to handle
 ---@field number integer  KVM_EXIT_*
 ---@field port? integer
 ---@field gpa? integer
@@ -361,7 +386,7 @@ function vcpu:dispatch() end
 ---@class vmm.device
 ---@field name string
 
----@param options { irq?: vmm.irq, console?: any }  console: the core field of a vmm.console
+---@param options { irq?: vmm.irq, console?: vmm.console.core }  console: a vmm.console's core
 ---@return vmm.device? device, string? message, string? code
 function vmm.serial(options) end
 ---@param options { vm: vmm.vm }
@@ -377,13 +402,17 @@ function vmm.acpi_power(options) end
 ---@return vmm.device? device, string? message, string? code
 function vmm.debug_port(options) end
 
+---Makes a console and connects it; its field core goes to vmm.serial.  to: where it goes ("capture");
+---on_key: gets the key after Ctrl-A, when stdio is a terminal; on_text: is called when a kernel message
+---about the guest's end has shown.
 ---@param vm vmm.vm
----@param options { to?: any, on_key?: fun(key: integer), on_text?: fun() }
+---@param options? { to?: vmm.place, on_key?: fun(key: integer), on_text?: fun() }
 ---@return vmm.console? console, string? message, string? code
 function vmm.console(vm, options) end
 
 ---@class vmm.console
 ---@field path? string  of a pty or unix socket
+---@field core vmm.console.core
 local console = {}
 ---Waits for a Lua pattern in the output that no expect has consumed yet; of more than 1 MiB, the
 ---newest.  Raises an error object whose text names the pattern, the limit, the VM's state and the
@@ -418,6 +447,47 @@ function console:tail(count) end
 ---@return string?
 function console:find_line(text) end
 
+---What is below: bytes in and out.  An on_event of vm:create_console gets bits of core.CONSOLE_*.
+---@class vmm.console.core
+local console_core = {}
+---Connects fds; terminal: hand it every key until the VM is closed.
+---@param options { in_fd?: integer, out_fd?: integer, owns?: boolean, escape?: integer, terminal?: boolean }
+---@return true? ok, string? message, string? code
+function console_core:attach(options) end
+---@param path string
+---@return true? ok, string? message, string? code
+function console_core:attach_file(path) end
+---@return string? path, string? message, string? code
+function console_core:attach_pty() end
+---@param path string
+---@return true? ok, string? message, string? code
+function console_core:attach_unix(path) end
+---What is typed is not for the guest, while on.
+---@param on boolean
+---@return true
+function console_core:hold_input(on) end
+---Gives input to the guest.
+---@param bytes string
+---@return integer taken
+function console_core:input(bytes) end
+---The output captured from a position on (0: the oldest), "" when there is none.
+---@param position integer
+---@return string bytes, integer next_position, number time
+function console_core:capture(position) end
+---@return integer bytes  of output so far
+function console_core:total() end
+---Waits until output has reached capture and sinks.
+---@param timeout? number
+---@return true? ok, string? message, string? code
+function console_core:flush(timeout) end
+---@param on boolean  on_event is called for output, too
+---@return true
+function console_core:notify_output(on) end
+---on_event is called when the text shows.
+---@param text string
+---@return true? ok, string? message, string? code
+function console_core:watch_text(text) end
+
 -- ---- policy modules, as they are in lua/vmm ---------------------------------------------------
 
 ---@type table  boot flows: load{...} -> plan, apply(plan, vcpu); see lua/vmm/boot
@@ -437,6 +507,7 @@ vmm.msrs = {}
 
 -- ---- time and tasks -----------------------------------------------------------------------------
 
+---A time that is negative is over already.
 ---@param seconds number
 ---@return true
 function vmm.sleep(seconds) end
