@@ -10,7 +10,9 @@ struct lua_State;
 /*
  * The whole program as a function: what `vmm-reference argv[1] ...` does, with
  * its exit code (0 ok, 1 error, 2 usage, 3 guest panic, 124 timeout, 130
- * interrupted).  Messages go to standard error, prefixed by argv[0].
+ * interrupted).  Messages go to standard error.  Unlike the program it leaves
+ * the terminal and signals as they are: on stdio there is no raw mode and no
+ * Ctrl-A, and a signal does what the caller has made it do.
  * A C front end boots Linux by
  *   vmm_lua_main(3, (char *[]){"frontend", "--kernel", "path=vmlinuz", NULL});
  */

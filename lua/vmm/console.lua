@@ -153,7 +153,8 @@ local function state_of(vm)
     if stop then
         return "ended: " .. stop.reason .. (stop.text ~= "" and " (" .. stop.text .. ")" or "")
     end
-    return vm.vcpus and vm.vcpus[1] and vm.vcpus[1].state or "not started"
+    local state = vm.vcpus and vm.vcpus[1] and vm.vcpus[1].state or "none"
+    return state == "none" and "not started" or state
 end
 
 -- A match as { before =, match =, captures... }, consumed from the pending output; or nil.

@@ -87,7 +87,7 @@ options.list = {
       max = 1e9, help = "stop the machine after this time, a script (or -e, -i) at"
         .. " its next wait, with exit code 124" },
     { short = "e", type = "string", metavar = "CODE", repeatable = true,
-      help = "run Lua code, before the script if there is one" },
+      help = "run Lua code: before the script, before the machine starts" },
     { short = "i", flag = true,
       help = "open a Lua prompt, after the script if there is one" },
     { name = "check", flag = true,

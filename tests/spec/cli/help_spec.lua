@@ -51,6 +51,8 @@ describe("--help", function()
             "(default: console=ttyS0 i8042.nokbd reboot=k panic=1 pci=off)",
             "--vcpus, --vcpu virtual CPUs",
             "124 the time given by --timeout",
+            "before the script, before the machine starts",
+            "a script (or -e, -i) at its next wait",
         } do
             assert.truthy(text:find(fact, 1, true), fact)
         end
