@@ -37,6 +37,11 @@ VMM_API int vmm_bus_add(struct vmm_bus *bus, uint64_t base, uint64_t length,
  * it, unless called from within an access by the same thread. */
 VMM_API int vmm_bus_remove(struct vmm_bus *bus, uint64_t base,
                            struct vmm_error *err);
+/* Have region number `region` of another device serve the range that starts at
+ * base, atomically: no access finds it empty.  Waits as remove does. */
+VMM_API int vmm_bus_replace(struct vmm_bus *bus, uint64_t base,
+                            struct vmm_device *device, size_t region,
+                            struct vmm_error *err);
 /* Move the range that starts at base to new_base, atomically. */
 VMM_API int vmm_bus_move(struct vmm_bus *bus, uint64_t base, uint64_t new_base,
                          struct vmm_error *err);

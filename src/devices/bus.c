@@ -165,10 +165,11 @@ static int take_out(struct vmm_bus *bus, uint64_t base,
     return *rest ? 0 : out_of_memory(bus, err);
 }
 
-int vmm_bus_add(struct vmm_bus *bus, uint64_t base, uint64_t length,
-                struct vmm_device *device, size_t region, struct vmm_error *err)
+/* A mapping of a region of the device, which has `length` bytes at least. */
+static int make_mapping(const struct vmm_bus *bus, struct vmm_device *device,
+                        size_t region, uint64_t length,
+                        struct vmm_bus_mapping **out, struct vmm_error *err)
 {
-    vmm_error_clear(err);
     const char *name = device->ops->name;
     if (region >= device->region_count)
         return vmm_error_set(err, EINVAL,
@@ -180,9 +181,6 @@ int vmm_bus_add(struct vmm_bus *bus, uint64_t base, uint64_t length,
                              "%s bus: region %zu of %s is 0x%" PRIx64
                              " long, not 0x%" PRIx64,
                              bus->name, region, name, whole, length);
-    int rc = check_extent(bus, base, length, name, err);
-    if (rc < 0)
-        return rc;
     struct vmm_bus_mapping *mapping = malloc(sizeof(*mapping));
     if (!mapping)
         return out_of_memory(bus, err);
@@ -190,11 +188,25 @@ int vmm_bus_add(struct vmm_bus *bus, uint64_t base, uint64_t length,
     mapping->region = region;
     mapping->unused = NULL;
     atomic_init(&mapping->pins, 1);
-    struct vmm_bus_entry entry = {base, base + (length - 1), mapping};
+    *out = mapping;
+    return 0;
+}
 
-    pthread_mutex_lock(&bus->writers);
-    rc = insert(bus, bus->table, &entry, err);
-    pthread_mutex_unlock(&bus->writers);
+int vmm_bus_add(struct vmm_bus *bus, uint64_t base, uint64_t length,
+                struct vmm_device *device, size_t region, struct vmm_error *err)
+{
+    vmm_error_clear(err);
+    struct vmm_bus_mapping *mapping;
+    int rc = make_mapping(bus, device, region, length, &mapping, err);
+    if (rc < 0)
+        return rc;
+    rc = check_extent(bus, base, length, device->ops->name, err);
+    if (rc == 0) {
+        struct vmm_bus_entry entry = {base, base + (length - 1), mapping};
+        pthread_mutex_lock(&bus->writers);
+        rc = insert(bus, bus->table, &entry, err);
+        pthread_mutex_unlock(&bus->writers);
+    }
     if (rc < 0)
         vmm_bus_mapping_unpin(mapping);
     return rc;
@@ -212,6 +224,15 @@ static void unpin_and_wait(struct vmm_bus_mapping *mapping)
     sem_destroy(&unused);
 }
 
+/* What is off the table is freed once no access uses it. */
+static void retire(struct vmm_bus_mapping *mapping)
+{
+    if (vmm_device_entered())
+        vmm_bus_mapping_unpin(mapping);
+    else
+        unpin_and_wait(mapping);
+}
+
 int vmm_bus_remove(struct vmm_bus *bus, uint64_t base, struct vmm_error *err)
 {
     vmm_error_clear(err);
@@ -224,13 +245,47 @@ int vmm_bus_remove(struct vmm_bus *bus, uint64_t base, struct vmm_error *err)
         pin_for_readers(bus, entry.mapping);
     }
     pthread_mutex_unlock(&bus->writers);
+    if (rc == 0)
+        retire(entry.mapping);
+    return rc;
+}
+
+/* Publish a table in which another device serves the entry at base, which
+ * becomes *old.  Under `writers`. */
+static int exchange(struct vmm_bus *bus, uint64_t base,
+                    struct vmm_device *device, size_t region,
+                    struct vmm_bus_entry *old, struct vmm_error *err)
+{
+    struct vmm_bus_table *rest;
+    int rc = take_out(bus, base, old, &rest, err);
     if (rc < 0)
         return rc;
-    if (vmm_device_entered())
-        vmm_bus_mapping_unpin(entry.mapping);
-    else
-        unpin_and_wait(entry.mapping);
-    return 0;
+    struct vmm_bus_entry entry = *old;
+    rc = make_mapping(bus, device, region, old->last - base + 1, &entry.mapping,
+                      err);
+    if (rc == 0) {
+        rc = insert(bus, rest, &entry, err);
+        if (rc < 0)
+            vmm_bus_mapping_unpin(entry.mapping);
+        else
+            pin_for_readers(bus, old->mapping);
+    }
+    free(rest);
+    return rc;
+}
+
+int vmm_bus_replace(struct vmm_bus *bus, uint64_t base,
+                    struct vmm_device *device, size_t region,
+                    struct vmm_error *err)
+{
+    vmm_error_clear(err);
+    struct vmm_bus_entry old;
+    pthread_mutex_lock(&bus->writers);
+    int rc = exchange(bus, base, device, region, &old, err);
+    pthread_mutex_unlock(&bus->writers);
+    if (rc == 0)
+        retire(old.mapping);
+    return rc;
 }
 
 int vmm_bus_move(struct vmm_bus *bus, uint64_t base, uint64_t new_base,

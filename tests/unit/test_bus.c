@@ -221,6 +221,34 @@ static void move_is_refused_like_add(void **state)
     assert_layout(*state, "a.0@100+4 b.0@200+4 ");
 }
 
+static void replace_swaps_the_device_in_its_place(void **state)
+{
+    bool destroyed = false;
+    struct probe *old = add(*state, "old", 0x100, 4);
+    old->destroyed = &destroyed;
+    struct probe *next = probe_new("next");
+    assert_int_equal(vmm_bus_replace(*state, 0x100, &next->device, 1, NULL), 0);
+    assert_true(destroyed);
+    assert_layout(*state, "next.1@100+4 ");
+    assert_reads(*state, 0x102, 1, 0, 0x12);
+    assert_string_equal(next->calls, "r2+1 ");
+    vmm_device_unref(&next->device);
+}
+
+static void replace_is_refused_where_nothing_starts(void **state)
+{
+    struct vmm_error err;
+    add(*state, "old", 0x100, 4);
+    struct probe *next = probe_new("next");
+    assert_int_equal(vmm_bus_replace(*state, 0x101, &next->device, 0, &err),
+                     -ENOENT);
+    assert_string_equal(err.text, "pio bus: no range starts at 0x101");
+    assert_int_equal(vmm_bus_replace(*state, 0x100, &next->device, 2, &err),
+                     -EINVAL);
+    assert_layout(*state, "old.0@100+4 ");
+    vmm_device_unref(&next->device);
+}
+
 static void freeing_the_bus_drops_its_devices(void **state)
 {
     (void)state;
@@ -343,6 +371,8 @@ int main(void)
         BUS_TEST(move_keeps_the_device_and_its_length),
         BUS_TEST(move_may_overlap_its_own_old_place),
         BUS_TEST(move_is_refused_like_add),
+        BUS_TEST(replace_swaps_the_device_in_its_place),
+        BUS_TEST(replace_is_refused_where_nothing_starts),
         BUS_TEST(freeing_the_bus_drops_its_devices),
         BUS_TEST(a_device_can_remove_itself_in_its_handler),
         BUS_TEST(a_string_access_ends_at_the_device_that_left),
