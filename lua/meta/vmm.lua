@@ -255,8 +255,10 @@ function vm:signal_msi(address, data) end
 ---@param where { pio?: integer, mmio?: integer, region?: integer, len?: integer }
 ---@return true? ok, string? message, string? code
 function vm:attach(device, where) end
----A device in Lua; the options table itself is its state.  The handlers run on the vCPU thread,
----under the script's lock; they may not wait.  One that throws stops the VM with its traceback.
+---A device in Lua, also while the guest runs; the options table itself is its state, and gets its
+---methods.  The handlers run on the vCPU thread, under the script's lock; they may not wait.  One
+---that throws stops the VM with its traceback and the access.  reset is called here first, as C
+---devices are made in their power-on state.  Code "EBUSY": it overlaps another device, or memory.
 ---@param options vmm.lua_device
 ---@return vmm.lua_device? device, string? message, string? code
 function vm:device(options) end
@@ -320,6 +322,21 @@ function vm:close() end
 ---@field mmio? { [1]: integer, [2]: integer }
 ---@field read? fun(dev: vmm.lua_device, offset: integer, size: integer): integer?
 ---@field write? fun(dev: vmm.lua_device, offset: integer, size: integer, value: integer)
+---@field reset? fun(dev: vmm.lua_device)  to the power-on state
+---@field irq? integer|vmm.irq  a gsi becomes its line: dev.irq:pulse()
+local lua_device = {}
+---Takes it off its bus; idempotent, and nothing once the VM is closed.  When it returns, no handler
+---of the device runs, but in a handler: there others may be under way.
+---@return true? ok, string? message, string? code
+function lua_device:remove() end
+---Has another device take its range; no access finds it empty.  This one is removed by that.
+---@param options vmm.lua_device  without pio and mmio
+---@return vmm.lua_device? device, string? message, string? code
+function lua_device:replace(options) end
+---Moves it, as a guest moves a BAR.  Code "ENOENT" when it has been removed, "EBUSY" as vm:device.
+---@param base integer
+---@return true? ok, string? message, string? code
+function lua_device:move(base) end
 
 ---@class vmm.irq
 local irq = {}

@@ -18,6 +18,7 @@
 #define VCPU_CLASS    "vmm.vcpu"
 #define IRQ_CLASS     "vmm.irq"
 #define DEVICE_CLASS  "vmm.device"
+#define PLACED_CLASS  "vmm.placed"
 #define CONSOLE_CLASS "vmm.console_core"
 #define WATCH_CLASS   "vmm.watch"
 
@@ -28,11 +29,9 @@ void kvm_open(lua_State *L);
 void vm_open(lua_State *L);
 void vcpu_open(lua_State *L);
 void device_open(lua_State *L);
+void lua_device_open(lua_State *L);
 void console_open(lua_State *L);
 void events_open(lua_State *L);
-
-/* A device whose registers are Lua functions; owned by its VM's box. */
-struct lua_device;
 
 /* What a VM's userdata holds. */
 struct vm_box {
@@ -41,7 +40,6 @@ struct vm_box {
     atomic_bool closing; /* handlers return at once without running Lua */
     unsigned users;      /* waits on it under way, with the lock released */
     struct console_box *consoles;
-    struct lua_device *devices;
 };
 
 /* What a console's userdata holds. */
@@ -71,15 +69,16 @@ struct console_box *check_console(lua_State *L, int arg);
 
 /* Push an irq object for gsi of the VM at index. */
 int irq_push(lua_State *L, int vm_index, uint32_t gsi);
+/* Push an irq object of the VM at index for the value on top, popped: a gsi or
+ * such an object.  Returns 1, or how much push_error has pushed. */
+int irq_push_from(lua_State *L, int vm_index);
 /* Push a vCPU object. */
 void vcpu_push(lua_State *L, int vm_index, struct vmm_vcpu *vcpu);
 /* Push an exit as a table (exit.c). */
 void exit_push(lua_State *L, const struct vmm_exit *exit);
 
-/* Detach and free what the VM's consoles hold / the Lua devices of a VM.
- * The first before the machine is freed, the second after. */
+/* Detach and free what the VM's consoles hold, before the machine is freed. */
 void console_close_all(struct vm_box *vm);
-void lua_device_free_all(struct vm_box *vm);
 
 int vm_new(lua_State *L); /* kvm:create_vm{...} */
 /* vm:device{...}, vm:attach(...), vm:create_console{...} */

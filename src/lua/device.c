@@ -32,6 +32,27 @@ static struct irq_box *check_irq(lua_State *L, int arg)
     return box;
 }
 
+int irq_push_from(lua_State *L, int vm_index)
+{
+    struct vm_box *vm = lua_touserdata(L, vm_index);
+    int is_integer;
+    lua_Integer gsi = lua_tointegerx(L, -1, &is_integer);
+
+    if (!is_integer) {
+        struct irq_box *box = luaL_testudata(L, -1, IRQ_CLASS);
+        if (!box)
+            return luaL_error(L, "irq must be a gsi or an irq, not %s",
+                              luaL_typename(L, -1));
+        if (box->vm != vm)
+            return luaL_error(L, "the irq is of another VM");
+        return 1;
+    }
+    if (gsi < 0 || gsi > 1023)
+        return luaL_error(L, "irq: a gsi is 0 to 1023");
+    lua_pop(L, 1);
+    return irq_push(L, vm_index, (uint32_t)gsi);
+}
+
 static int irq_assert(lua_State *L)
 {
     vmm_irq_set(&check_irq(L, 1)->line, true);

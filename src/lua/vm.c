@@ -90,7 +90,6 @@ static int vm_close(lua_State *L)
     was_handler = script_release(box->script);
     vmm_machine_free(machine);
     script_acquire(box->script, was_handler);
-    lua_device_free_all(box);
     return 0;
 }
 
