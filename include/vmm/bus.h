@@ -3,6 +3,7 @@
 #ifndef VMM_BUS_H
 #define VMM_BUS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -65,6 +66,35 @@ VMM_API int vmm_bus_read_string(struct vmm_bus *bus, uint64_t address,
 VMM_API int vmm_bus_write_string(struct vmm_bus *bus, uint64_t address,
                                  const uint8_t *values, size_t size,
                                  size_t count);
+
+/*
+ * A tap sees the accesses to its range, and may change them, whatever device
+ * serves them, or none.  write runs before the device, read after it, without
+ * a lock, several in the order in which they were added.  An access that lies
+ * in the range in part is not split: a tap is given the bytes in its range
+ * (offset + size <= its length; value as in vmm/device.h) and may write to
+ * them.
+ */
+struct vmm_tap_ops {
+    const char *name; /* for messages */
+    /* Return true when value has been rewritten.  May be NULL. */
+    bool (*read)(void *context, uint64_t offset, uint8_t *value, size_t size);
+    /* Return false to swallow the whole access: neither the taps after this
+     * one nor a device get it, and it counts as taken.  May be NULL. */
+    bool (*write)(void *context, uint64_t offset, uint8_t *value, size_t size);
+    void (*destroy)(void *context); /* it is not called any more; or NULL */
+};
+struct vmm_bus_tap;
+
+/* Tap [base, base + length).  -EINVAL as vmm_bus_add.  *tap lives until it is
+ * removed or the bus is freed, and is set before its first call. */
+VMM_API int vmm_bus_tap_add(struct vmm_bus *bus, uint64_t base, uint64_t length,
+                            const struct vmm_tap_ops *ops, void *context,
+                            struct vmm_bus_tap **tap, struct vmm_error *err);
+/* Once, from any thread.  Waits as vmm_bus_remove does; -ENOMEM: it is still
+ * there. */
+VMM_API int vmm_bus_tap_remove(struct vmm_bus *bus, struct vmm_bus_tap *tap,
+                               struct vmm_error *err);
 
 /* What sits where, for listings.  Calls fn for each range in order. */
 struct vmm_bus_range {

@@ -37,6 +37,8 @@ int vmm_bus_new(const char *name, uint64_t limit, struct vmm_bus **out,
     for (size_t i = 0; i < VMM_BUS_SLOTS; i++)
         atomic_init(&bus->slots[i].holds, 0);
     atomic_init(&bus->table, table);
+    atomic_init(&bus->taps, NULL);
+    bus->last_tap = 0;
     pthread_mutex_init(&bus->writers, NULL);
     bus->limit = limit;
     snprintf(bus->name, sizeof(bus->name), "%s", name);
@@ -52,6 +54,7 @@ void vmm_bus_free(struct vmm_bus *bus)
     for (size_t i = 0; i < table->count; i++)
         vmm_bus_mapping_unpin(table->entries[i].mapping);
     free(table);
+    vmm_bus_taps_free(bus);
     pthread_mutex_destroy(&bus->writers);
     free(bus);
 }
@@ -68,10 +71,9 @@ static int out_of_memory(const struct vmm_bus *bus, struct vmm_error *err)
     return vmm_error_set(err, ENOMEM, "%s bus: out of memory", bus->name);
 }
 
-/* Refuse a range that is empty, wraps, or leaves the bus. */
-static int check_extent(const struct vmm_bus *bus, uint64_t base,
-                        uint64_t length, const char *name,
-                        struct vmm_error *err)
+int vmm_bus_check_extent(const struct vmm_bus *bus, uint64_t base,
+                         uint64_t length, const char *name,
+                         struct vmm_error *err)
 {
     if (length == 0)
         return vmm_error_set(err, EINVAL,
@@ -110,13 +112,18 @@ static int check_free(const struct vmm_bus *bus,
 
 /* ---- changes; all but the public functions run under `writers` ---- */
 
+void vmm_bus_await_lookups(struct vmm_bus *bus)
+{
+    for (size_t i = 0; i < VMM_BUS_SLOTS; i++)
+        while (atomic_load(&bus->slots[i].holds) == VMM_BUS_LOOKING)
+            sched_yield();
+}
+
 /* Let readers see a new table; free the old one once none looks into it. */
 static void publish(struct vmm_bus *bus, struct vmm_bus_table *table)
 {
     struct vmm_bus_table *old = atomic_exchange(&bus->table, table);
-    for (size_t i = 0; i < VMM_BUS_SLOTS; i++)
-        while (atomic_load(&bus->slots[i].holds) == VMM_BUS_LOOKING)
-            sched_yield();
+    vmm_bus_await_lookups(bus);
     free(old);
 }
 
@@ -200,7 +207,7 @@ int vmm_bus_add(struct vmm_bus *bus, uint64_t base, uint64_t length,
     int rc = make_mapping(bus, device, region, length, &mapping, err);
     if (rc < 0)
         return rc;
-    rc = check_extent(bus, base, length, device->ops->name, err);
+    rc = vmm_bus_check_extent(bus, base, length, device->ops->name, err);
     if (rc == 0) {
         struct vmm_bus_entry entry = {base, base + (length - 1), mapping};
         pthread_mutex_lock(&bus->writers);
@@ -298,7 +305,8 @@ int vmm_bus_move(struct vmm_bus *bus, uint64_t base, uint64_t new_base,
     int rc = take_out(bus, base, &entry, &rest, err);
     if (rc == 0) {
         uint64_t length = entry.last - entry.base + 1;
-        rc = check_extent(bus, new_base, length, entry_name(&entry), err);
+        rc = vmm_bus_check_extent(bus, new_base, length, entry_name(&entry),
+                                  err);
         entry.base = new_base;
         entry.last = new_base + (length - 1);
         if (rc == 0)

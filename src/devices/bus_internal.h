@@ -6,6 +6,7 @@
 #include <semaphore.h>
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include <vmm/bus.h>
 
@@ -30,6 +31,10 @@
  * If all slots are taken (accesses nest, or too many vCPUs are inside slow
  * handlers), a reader takes a pin itself, under the writers' lock.
  *
+ * Taps lie in a table of their own, NULL while there are none, that is swapped
+ * in the same way.  An access that finds it set takes a pin of each tap that
+ * it meets, one after the other, while it is marked as looking.
+ *
  * Lock order: a device's lock comes before `writers`; under `writers` no
  * device is called.
  */
@@ -52,6 +57,22 @@ struct vmm_bus_table {
     struct vmm_bus_entry entries[];
 };
 
+struct vmm_bus_tap {
+    uint64_t number; /* ascends in the order of adding */
+    uint64_t base;
+    uint64_t last;
+    const struct vmm_tap_ops *ops;
+    void *context;
+    atomic_uint pins; /* as a mapping's */
+    sem_t *unused;
+};
+
+/* In the order of adding; never changed once readers can see it. */
+struct vmm_bus_taps {
+    size_t count;
+    struct vmm_bus_tap *entries[];
+};
+
 #define VMM_BUS_SLOTS      64
 #define VMM_BUS_CACHE_LINE 64
 
@@ -66,6 +87,8 @@ struct vmm_bus_slot {
 struct vmm_bus {
     struct vmm_bus_slot slots[VMM_BUS_SLOTS];
     struct vmm_bus_table *_Atomic table;
+    struct vmm_bus_taps *_Atomic taps; /* NULL: none */
+    uint64_t last_tap;                 /* its number */
     pthread_mutex_t writers;
     uint64_t limit;
     char name[16];
@@ -95,5 +118,32 @@ struct vmm_bus_table *vmm_bus_table_without(const struct vmm_bus_table *old,
 
 /* Drop a pin. */
 void vmm_bus_mapping_unpin(struct vmm_bus_mapping *range);
+
+/* Refuse a range that is empty, wraps, or leaves the bus. */
+int vmm_bus_check_extent(const struct vmm_bus *bus, uint64_t base,
+                         uint64_t length, const char *name,
+                         struct vmm_error *err);
+
+/* ---- readers and writers ---- */
+
+/* Claim a free slot as looking; NULL: none is free. */
+struct vmm_bus_slot *vmm_bus_claim_slot(struct vmm_bus *bus);
+
+/* Wait until no look-up can see what has just been taken away. */
+void vmm_bus_await_lookups(struct vmm_bus *bus);
+
+/* ---- taps ---- */
+
+/* Call the taps that see a part of the access.  _read: true when one has
+ * rewritten it; _write: false when one has swallowed it. */
+bool vmm_bus_taps_read(struct vmm_bus *bus, uint64_t address, uint8_t *value,
+                       size_t size);
+bool vmm_bus_taps_write(struct vmm_bus *bus, uint64_t address, uint8_t *value,
+                        size_t size);
+
+/* Drop a pin. */
+void vmm_bus_tap_unpin(struct vmm_bus_tap *tap);
+/* Drop all taps, with the bus. */
+void vmm_bus_taps_free(struct vmm_bus *bus);
 
 #endif

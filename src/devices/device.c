@@ -3,8 +3,8 @@
 #include "devices/device.h"
 
 /*
- * How many devices this thread is inside of.  It describes the thread, as
- * errno does, and no VM: two VMs in one process do not meet here.
+ * How many devices and taps this thread is inside of.  It describes the thread,
+ * as errno does, and no VM: two VMs in one process do not meet here.
  */
 static _Thread_local unsigned entered;
 
@@ -55,6 +55,16 @@ void vmm_device_leave(struct vmm_device *device)
 {
     if (!device->unlocked)
         pthread_mutex_unlock(&device->lock);
+    entered--;
+}
+
+void vmm_handler_enter(void)
+{
+    entered++;
+}
+
+void vmm_handler_leave(void)
+{
     entered--;
 }
 

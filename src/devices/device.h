@@ -14,10 +14,14 @@
 void vmm_device_enter(struct vmm_device *device);
 void vmm_device_leave(struct vmm_device *device);
 
+/* The same around a tap's handler, which has no lock. */
+void vmm_handler_enter(void);
+void vmm_handler_leave(void);
+
 /*
- * Whether the calling thread is inside any device of any VM.  Such a thread
- * must not wait for other threads to leave a device: they may be waiting for
- * a lock that it holds.
+ * Whether the calling thread is inside any device or tap of any VM.  Such a
+ * thread must not wait for other threads to leave a device: they may be waiting
+ * for a lock that it holds.
  */
 bool vmm_device_entered(void);
 
