@@ -262,6 +262,14 @@ function vm:attach(device, where) end
 ---@param options vmm.lua_device
 ---@return vmm.lua_device? device, string? message, string? code
 function vm:device(options) end
+---Sees and rewrites accesses to a range, whatever device serves it (also one in C), or none.  write
+---runs before the device: an integer is what it gets, false swallows the access.  read runs after it:
+---an integer is what the guest gets.  nil leaves the value.  Several run in the order in which they
+---were added; of an access that is in the range in part, a tap is given that part.  As for handlers of
+---vm:device: they may not wait, and what they raise stops the VM.
+---@param options vmm.tap
+---@return vmm.tap? tap, string? message, string? code
+function vm:tap(options) end
 ---Starts a thread for each vCPU and returns at once.
 ---@return true? ok, string? message, string? code
 function vm:start() end
@@ -337,6 +345,17 @@ function lua_device:replace(options) end
 ---@param base integer
 ---@return true? ok, string? message, string? code
 function lua_device:move(base) end
+
+---@class vmm.tap
+---@field name? string
+---@field pio? { [1]: integer, [2]: integer }   base, length
+---@field mmio? { [1]: integer, [2]: integer }
+---@field read? fun(tap: vmm.tap, offset: integer, size: integer, value: integer): integer?
+---@field write? fun(tap: vmm.tap, offset: integer, size: integer, value: integer): integer|false|nil
+local tap = {}
+---As a device's remove.
+---@return true? ok, string? message, string? code
+function tap:remove() end
 
 ---@class vmm.irq
 local irq = {}

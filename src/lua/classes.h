@@ -19,6 +19,7 @@
 #define IRQ_CLASS     "vmm.irq"
 #define DEVICE_CLASS  "vmm.device"
 #define PLACED_CLASS  "vmm.placed"
+#define TAP_CLASS     "vmm.tap"
 #define CONSOLE_CLASS "vmm.console_core"
 #define WATCH_CLASS   "vmm.watch"
 
@@ -30,6 +31,7 @@ void vm_open(lua_State *L);
 void vcpu_open(lua_State *L);
 void device_open(lua_State *L);
 void lua_device_open(lua_State *L);
+void lua_tap_open(lua_State *L);
 void console_open(lua_State *L);
 void events_open(lua_State *L);
 
@@ -81,8 +83,9 @@ void exit_push(lua_State *L, const struct vmm_exit *exit);
 void console_close_all(struct vm_box *vm);
 
 int vm_new(lua_State *L); /* kvm:create_vm{...} */
-/* vm:device{...}, vm:attach(...), vm:create_console{...} */
+/* vm:device{...}, vm:tap{...}, vm:attach(...), vm:create_console{...} */
 int lua_device_new(lua_State *L);
+int lua_tap_new(lua_State *L);
 int device_attach(lua_State *L);
 int console_new(lua_State *L);
 

@@ -30,6 +30,7 @@ int luaopen_vmm_core(lua_State *L)
     vcpu_open(L);
     device_open(L);
     lua_device_open(L);
+    lua_tap_open(L);
     console_open(L);
     events_open(L);
     terminal_open(L);

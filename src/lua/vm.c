@@ -337,6 +337,7 @@ void vm_open(lua_State *L)
         {"signal_msi", vm_signal_msi},
         {"attach", device_attach},
         {"device", lua_device_new},
+        {"tap", lua_tap_new},
         {"start", vm_start},
         {"pause", vm_pause},
         {"resume", vm_resume},
