@@ -270,6 +270,13 @@ function vm:device(options) end
 ---@param options vmm.tap
 ---@return vmm.tap? tap, string? message, string? code
 function vm:tap(options) end
+---Writes of the guest that stop no vCPU: KVM counts them, and the function, the table's [1], runs on
+---the script's thread, in one of its waits, with how many there were since.  No device or tap gets
+---them.  len: writes of that size alone; with value: of that value alone.  What the function raises is
+---raised in the wait.
+---@param options { pio?: integer, mmio?: integer, len?: 1|2|4|8, value?: integer, [1]: fun(count: integer) }
+---@return vmm.doorbell? doorbell, string? message, string? code
+function vm:doorbell(options) end
 ---Starts a thread for each vCPU and returns at once.
 ---@return true? ok, string? message, string? code
 function vm:start() end
@@ -356,6 +363,13 @@ local tap = {}
 ---As a device's remove.
 ---@return true? ok, string? message, string? code
 function tap:remove() end
+
+---The VM keeps it, until it is removed.
+---@class vmm.doorbell
+local doorbell = {}
+---Idempotent; the function runs no more.  Also by <close>.
+---@return true
+function doorbell:remove() end
 
 ---@class vmm.irq
 local irq = {}

@@ -23,6 +23,8 @@
 #define CONSOLE_CLASS "vmm.console_core"
 #define WATCH_CLASS   "vmm.watch"
 
+#define DOORBELL_CLASS "vmm.doorbell"
+
 /* Each adds its class to the state and its constructors to the table on top. */
 void memory_open(lua_State *L);
 void image_open(lua_State *L);
@@ -32,6 +34,7 @@ void vcpu_open(lua_State *L);
 void device_open(lua_State *L);
 void lua_device_open(lua_State *L);
 void lua_tap_open(lua_State *L);
+void doorbell_open(lua_State *L);
 void console_open(lua_State *L);
 void events_open(lua_State *L);
 
@@ -42,6 +45,7 @@ struct vm_box {
     atomic_bool closing; /* handlers return at once without running Lua */
     unsigned users;      /* waits on it under way, with the lock released */
     struct console_box *consoles;
+    struct doorbell_box *doorbells;
 };
 
 /* What a console's userdata holds. */
@@ -79,13 +83,17 @@ void vcpu_push(lua_State *L, int vm_index, struct vmm_vcpu *vcpu);
 /* Push an exit as a table (exit.c). */
 void exit_push(lua_State *L, const struct vmm_exit *exit);
 
-/* Detach and free what the VM's consoles hold, before the machine is freed. */
+/* Detach and free what the VM's consoles and doorbells hold, before the machine
+ * is freed. */
 void console_close_all(struct vm_box *vm);
+void doorbell_close_all(struct vm_box *vm);
 
 int vm_new(lua_State *L); /* kvm:create_vm{...} */
-/* vm:device{...}, vm:tap{...}, vm:attach(...), vm:create_console{...} */
+/* vm:device{...}, vm:tap{...}, vm:doorbell{...}, vm:attach(...),
+ * vm:create_console{...} */
 int lua_device_new(lua_State *L);
 int lua_tap_new(lua_State *L);
+int doorbell_new(lua_State *L);
 int device_attach(lua_State *L);
 int console_new(lua_State *L);
 

@@ -31,6 +31,7 @@ int luaopen_vmm_core(lua_State *L)
     device_open(L);
     lua_device_open(L);
     lua_tap_open(L);
+    doorbell_open(L);
     console_open(L);
     events_open(L);
     terminal_open(L);

@@ -86,6 +86,7 @@ static int vm_close(lua_State *L)
     script_acquire(box->script, was_handler);
     script_await_unused(box->script, &box->users);
     console_close_all(box);
+    doorbell_close_all(box);
     box->machine = NULL;
     was_handler = script_release(box->script);
     vmm_machine_free(machine);
@@ -338,6 +339,7 @@ void vm_open(lua_State *L)
         {"attach", device_attach},
         {"device", lua_device_new},
         {"tap", lua_tap_new},
+        {"doorbell", doorbell_new},
         {"start", vm_start},
         {"pause", vm_pause},
         {"resume", vm_resume},

@@ -19,3 +19,13 @@ describe("examples/01-flat.lua", function()
         assert.equal("Hello from real mode\n", output)
     end)
 end)
+
+describe("examples/05-device.lua", function()
+    it("shows a device, a tap and a doorbell", function()
+        local output, _, code = process.capture { vmm.executable, "examples/05-device.lua" }
+        assert.is_nil(code)
+        assert.equal("the guest writes 40, the device gets 41\nthe guest reads 42\n" ..
+            "the guest reads 43\nthe counter is at 43; the doorbell rang 3 times, " ..
+            "1 writes made an exit\n", output)
+    end)
+end)
