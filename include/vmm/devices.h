@@ -73,4 +73,14 @@ VMM_API int vmm_acpi_power_new(const struct vmm_power_line *power,
                                struct vmm_device **device,
                                struct vmm_error *err);
 
+/* ---- pvpanic (QEMU's docs/specs/pvpanic): region 0, 1 port (0x505).  Called
+ * with the device's lock held, each may be NULL. */
+struct vmm_pvpanic_config {
+    void (*panicked)(void *context);
+    void (*crash_loaded)(void *context); /* its crash kernel takes over */
+    void *context;
+};
+VMM_API int vmm_pvpanic_new(const struct vmm_pvpanic_config *config,
+                            struct vmm_device **device, struct vmm_error *err);
+
 #endif
