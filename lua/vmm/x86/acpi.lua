@@ -134,12 +134,23 @@ local function rtc_device(port)
     })
 end
 
+-- The port by which a guest says that it has panicked, as QEMU describes it.
+local STA_WORKS = 0xf -- present, enabled, shown, functioning
+local function pvpanic_device(port)
+    return aml.device("PEVT", {
+        aml.name("_HID", "QEMU0001"),
+        aml.name("_STA", STA_WORKS),
+        aml.name("_CRS", aml.resources { resource.io { base = port, size = 1 } }),
+    })
+end
+
 local function dsdt_body(options)
     return aml.encode {
         aml.name("\\_S5", aml.package { SLEEP_TYPE_S5, SLEEP_TYPE_S5, 0, 0 }),
         aml.scope("\\_SB", {
             serial_device("COM1", 1, layout.serial_port, layout.serial_irq),
             options.rtc and rtc_device(layout.rtc_port) or {},
+            options.pvpanic and pvpanic_device(layout.pvpanic_port) or {},
             options.devices or {},
         }),
     }
@@ -183,6 +194,7 @@ end
 --   devices     array of AML terms for \_SB, after the serial port (none)
 --   rtc, i8042  boolean: the machine has one (false). A guest told of an i8042 probes for
 --               a keyboard; resetting through it works untold.
+--   pvpanic     boolean: the machine has the port at layout.pvpanic_port (false)
 --   overrides   array of {irq=, gsi=, active_low=, level=} (none)
 --   tables      array of more tables: {signature=, revision=, body=} (none)
 -- Returns {base=, rsdp=, bytes=, tables=} or nil, message, code: bytes go to base; rsdp is

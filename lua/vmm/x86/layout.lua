@@ -47,6 +47,7 @@ layout.serial_irq = 4
 layout.rtc_port = 0x70
 layout.i8042_port = 0x60 -- and 0x64
 layout.debug_port = 0x80 -- power-on self test codes
+layout.pvpanic_port = 0x505 -- where QEMU has it
 layout.acpi_power_port = 0x600 -- +0 sleep control, +1 sleep status
 layout.acpi_reset_port = 0x602 -- +2 of the same device
 layout.ioapic_pins = 24

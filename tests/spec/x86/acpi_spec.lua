@@ -128,7 +128,12 @@ describe("the MADT", function()
 end)
 
 describe("iasl", function()
-    local built = assert(acpi.build { vcpus = 300, rtc = true, i8042 = true })
+    local built = assert(acpi.build {
+        vcpus = 300,
+        rtc = true,
+        i8042 = true,
+        pvpanic = true,
+    })
 
     for _, entry in ipairs(built.tables) do
         it("disassembles the " .. entry.signature .. " without a warning", function()
@@ -161,10 +166,18 @@ describe("iasl", function()
         assert.truthy(text:find("0x03F8, .-0x03F8, .-0x01, .-0x08"))
         assert.truthy(text:find("IRQNoFlags %(%)%s+{4}"))
     end)
+
+    it("sees pvpanic only where there is one", function()
+        local text = acpica.disassemble(by_signature(built).DSDT.bytes)
+        assert.truthy(text:find('_HID, "QEMU0001"', 1, true))
+        assert.truthy(text:find("0x0505, .-0x0505, .-0x01, .-0x01"))
+        local without = by_signature(assert(acpi.build { vcpus = 1 })).DSDT.bytes
+        assert.falsy(without:find("QEMU0001", 1, true))
+    end)
 end)
 
 describe("acpiexec", function()
-    local tables = all_bytes(assert(acpi.build { vcpus = 2, rtc = true }))
+    local tables = all_bytes(assert(acpi.build { vcpus = 2, rtc = true, pvpanic = true }))
 
     it("loads the tables and evaluates \\_S5", function()
         local output = acpica.execute({ tables[1], tables[2], tables[3] }, "evaluate \\_S5")
@@ -181,6 +194,16 @@ describe("acpiexec", function()
         local output = acpica.execute({ tables[1] }, "evaluate \\_SB.COM1._CRS")
         local bytes = output:match "%[Buffer%] Length 0D = *0000: ([%x ]-) *//"
         assert.equal("47 01 F8 03 F8 03 01 08 22 10 00 79 00", bytes)
+    end)
+
+    it("evaluates what pvpanic says of itself", function()
+        local output = acpica.execute(
+            { tables[1] },
+            "evaluate \\_SB.PEVT._HID;evaluate \\_SB.PEVT._STA;evaluate \\_SB.PEVT._CRS"
+        )
+        assert.truthy(output:find('= "QEMU0001"', 1, true), output)
+        assert.truthy(output:find("[Integer] = 000000000000000F", 1, true), output)
+        assert.truthy(output:find("47 01 05 05 05 05 01 01 79 00", 1, true), output)
     end)
 
     it("decodes every kind of resource descriptor as it was meant", function()
