@@ -87,6 +87,10 @@ VMM_API int vmm_vm_create_irqchip(struct vmm_vm *vm,
                                   struct vmm_error *err);
 VMM_API bool vmm_vm_has_irqchip(const struct vmm_vm *vm);
 
+/* Have accesses to MSRs that KVM does not know, or values that it refuses, exit
+ * to the caller instead of raising #GP in the guest.  Any time. */
+VMM_API int vmm_vm_trap_msrs(struct vmm_vm *vm, bool on, struct vmm_error *err);
+
 /* KVM_IRQ_LINE. */
 VMM_API int vmm_vm_set_irq(struct vmm_vm *vm, uint32_t gsi, bool level);
 /* An irq line for a device; gsi 0..1023.  Valid while vm is. */

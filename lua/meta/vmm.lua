@@ -40,7 +40,7 @@ function vmm.now() end
 ---@field unpack? boolean      unpack a bzImage here (true), in the guest (false), here if possible
 ---@field slide? integer       move an unpacked kernel up, a multiple of 2 MiB (0)
 
----Builds a PC: memory, vCPUs, serial port, i8042, RTC, ACPI and MP tables, kernel.  A mistake in
+---Builds a PC: memory, vCPUs, serial port, i8042, RTC, pvpanic, ACPI and MP tables, kernel.  A mistake in
 ---the table raises.  It does not run yet.
 ---@param config vmm.config
 ---@return vmm.vm? vm, string? message, string? code
@@ -277,6 +277,40 @@ function vm:tap(options) end
 ---@param options { pio?: integer, mmio?: integer, len?: 1|2|4|8, value?: integer, [1]: fun(count: integer) }
 ---@return vmm.doorbell? doorbell, string? message, string? code
 function vm:doorbell(options) end
+---Calls fn when something happens, until the subscription is removed; those of one event in the
+---order of subscription.  An unknown event raises; nil, message, code when the host's KVM cannot
+---deliver it ("msr").
+---
+---On the script's thread, whenever it waits or closes the VM; fn should not wait (vmm.spawn may).
+---Its error is raised in the script's next wait; that of "ready" in vm:start.
+--- - "ready": vm:start has been called, no instruction has run: fn(vm) may still change registers.
+--- - "stop": the end, whatever it was, and the reason as an event of its own, once: fn(stop).
+---   "shutdown" is another name for "poweroff".  Not for an end that the script has seen before.
+--- - "crashloaded": the guest has panicked and goes on in its crash kernel (by pvpanic): fn().
+---
+---On the vCPU's thread, as a handler of a device in Lua: at exits that no device took.
+---fn(vcpu_index, exit) may not wait; one that throws stops the VM with its traceback.  All are
+---called; the first answer counts: an integer, or all bytes as a string, is what a read gives
+---(rdmsr, a hypercall: an integer); true says that it is done; nil or false leaves it to the default:
+---reads give all-ones, writes do nothing, an MSR raises #GP, anything else ends the VM.
+--- - "unhandled_pio", "unhandled_mmio": an access to nothing.
+--- - "msr": an MSR that KVM does not know, or a value that it refuses.  Without a subscription to
+---   "msr" KVM itself raises #GP.
+--- - "hypercall", "debug", "unknown": what KVM has been asked for by other means.
+--- - "exit": all of these.
+---@param event vmm.event
+---@param fn fun(...): any
+---@return vmm.subscription? subscription, string? message, string? code
+function vm:on(event, fn) end
+---The mechanism below vm:on's exits: fn(name, vcpu_index, exit) is asked about the exits of these
+---names, and about no others.
+---@param names string[]  "unhandled_pio", "unhandled_mmio", "msr", "hypercall", "debug", "unknown"
+---@param fn fun(name: string, vcpu_index: integer, exit: vmm.exit): integer|string|boolean|nil
+function vm:hook_exits(names, fn) end
+---Accesses to MSRs that KVM does not know exit, instead of raising #GP in the guest.
+---@param on boolean
+---@return true? ok, string? message, string? code
+function vm:trap_msrs(on) end
 ---Starts a thread for each vCPU and returns at once.
 ---@return true? ok, string? message, string? code
 function vm:start() end
@@ -327,6 +361,13 @@ function vm:close() end
 ---@field placed { what: string, base: integer, size: integer }[]  ascending by base
 
 ---@alias vmm.reason "reboot"|"poweroff"|"panic"|"triple_fault"|"halt"|"error"|"closed"
+---@alias vmm.event
+---| "ready"|"stop"|"crashloaded"|"shutdown"|vmm.reason
+---| "unhandled_pio"|"unhandled_mmio"|"msr"|"hypercall"|"debug"|"unknown"|"exit"
+---@class vmm.subscription
+local subscription = {}
+---Ends it; idempotent.
+function subscription:remove() end
 ---@class vmm.stop
 ---@field reason vmm.reason
 ---@field text string
@@ -430,6 +471,8 @@ function vcpu:dispatch() end
 ---@field size? integer
 ---@field count? integer
 ---@field data? string
+---@field index? integer  of an MSR
+---@field value? integer  of an MSR
 
 -- ---- devices and the console ------------------------------------------------------------------
 
@@ -451,6 +494,10 @@ function vmm.acpi_power(options) end
 ---@param options { name?: string, value?: integer }
 ---@return vmm.device? device, string? message, string? code
 function vmm.debug_port(options) end
+---The port (0x505) by which a guest says that it has panicked: the VM ends with reason "panic".
+---@param options { vm: vmm.vm }
+---@return vmm.device? device, string? message, string? code
+function vmm.pvpanic(options) end
 
 ---Makes a console and connects it; its field core goes to vmm.serial.  to: where it goes ("capture");
 ---on_key: gets the key after Ctrl-A, when stdio is a terminal; on_text: is called when a kernel message

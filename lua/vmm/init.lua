@@ -20,6 +20,7 @@ local vmm = {
     rtc = core.rtc,
     acpi_power = core.acpi_power,
     debug_port = core.debug_port,
+    pvpanic = core.pvpanic,
     console = require("vmm.console").new,
 
     -- time and tasks

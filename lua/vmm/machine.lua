@@ -78,6 +78,7 @@ local function add_devices(vm)
     check(vm:attach(i8042, { pio = layout.i8042_port + 4, region = 1 }))
     check(vm:attach(rtc, { pio = layout.rtc_port }))
     check(vm:attach(core.debug_port { name = "post" }, { pio = layout.debug_port }))
+    check(vm:attach(core.pvpanic { vm = vm }, { pio = layout.pvpanic_port }))
     check(vm:attach(core.acpi_power { vm = vm }, { pio = layout.acpi_power_port }))
 end
 
@@ -109,7 +110,8 @@ local function build(vm, kvm, options)
     add_vcpus(vm, kvm, options.vcpus)
     add_console(vm, options.console)
     add_devices(vm)
-    local rsdp = check(firmware.place(vm.memory, { vcpus = #vm.vcpus, rtc = true }))
+    local devices = { vcpus = #vm.vcpus, rtc = true, pvpanic = true }
+    local rsdp = check(firmware.place(vm.memory, devices))
     if options.kernel then load_kernel(vm, options.kernel, rsdp) end
     return vm
 end

@@ -5,6 +5,7 @@ local argument = require "vmm.argument"
 local console = require "vmm.console"
 local core = require "vmm.core"
 local sched = require "vmm.sched"
+require "vmm.hooks"
 
 local methods = core.classes["vmm.vm"]
 
@@ -12,11 +13,12 @@ local MP_STATE_HALTED = 3 -- KVM_MP_STATE_HALTED
 local RFLAGS_IF = 1 << 9
 
 -- Whoever waits for what only a living VM can bring calls this first: from then on a step of the
--- loop comes back when the VM ends.
+-- loop comes back when the VM ends, and tells so to those who have subscribed.
 function methods.watch_end(vm)
     if vm.end_watch or vm.closed then return end
     vm.end_watch = assert(core.watch(vm:stopped_fd(), "r", function()
         vm.end_watch:close()
+        if not vm.closed then vm:stopped() end
     end))
 end
 
@@ -41,7 +43,9 @@ function methods.stopped(vm)
         vm.console.core:flush(1)
         vm.panicked = vm.panicked or vm.console:find_line(console.PANIC) ~= nil
     end
-    return with_panic(vm, stop)
+    stop = with_panic(vm, stop)
+    vm:tell_end(stop)
+    return stop
 end
 
 -- vm:wait{ timeout = seconds } -> { reason =, text = }, or nil, "timeout", "timeout"; nil,

@@ -121,11 +121,18 @@ void *box_new(lua_State *L, size_t size, const char *class_name)
 
     memset(object, 0, size);
     luaL_setmetatable(L, class_name);
-    push_objects(L);
-    lua_pushvalue(L, -2);
-    lua_rawsetp(L, -2, object);
-    lua_pop(L, 1);
+    box_register(L, -1);
     return object;
+}
+
+void box_register(lua_State *L, int index)
+{
+    int object = lua_absindex(L, index);
+
+    push_objects(L);
+    lua_pushvalue(L, object);
+    lua_rawsetp(L, -2, lua_touserdata(L, object));
+    lua_pop(L, 1);
 }
 
 void box_push(lua_State *L, const void *object)

@@ -33,6 +33,8 @@ void class_open(lua_State *L, const struct class *class);
  */
 #define BOX_INNER 3
 void *box_new(lua_State *L, size_t size, const char *class_name);
+/* Have box_push find the userdata at index, too, that box_new has not made. */
+void box_register(lua_State *L, int index);
 /* Push the object whose C part this is; nil when it has been collected.  What C
  * reaches by this does not keep the object alive. */
 void box_push(lua_State *L, const void *object);

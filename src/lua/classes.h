@@ -46,6 +46,8 @@ struct vm_box {
     unsigned users;      /* waits on it under way, with the lock released */
     struct console_box *consoles;
     struct doorbell_box *doorbells;
+    atomic_uint hooked; /* exits that the script is asked about (hooks.c) */
+    struct notifier notifier; /* events of the VM, for vm:happened */
 };
 
 /* What a console's userdata holds. */
@@ -87,6 +89,18 @@ void exit_push(lua_State *L, const struct vmm_exit *exit);
  * is freed. */
 void console_close_all(struct vm_box *vm);
 void doorbell_close_all(struct vm_box *vm);
+
+/* hooks.c: for a new VM, at index; for its pvpanic; around its close, the first
+ * of which returns what the second one takes. */
+void hooks_open(lua_State *L, int index, struct vm_box *vm);
+void hooks_pvpanic(struct vm_box *vm, struct vmm_pvpanic_config *config);
+int hooks_before_close(lua_State *L, struct vm_box *vm);
+void hooks_after_close(lua_State *L, const struct vmm_stop *stop, int waiting);
+int hook_exits(lua_State *L);
+int hook_trap_msrs(lua_State *L);
+int hook_take_events(lua_State *L);
+/* Push how a VM ended as a table { reason =, text = }. */
+void stop_push(lua_State *L, const struct vmm_stop *stop);
 
 int vm_new(lua_State *L); /* kvm:create_vm{...} */
 /* vm:device{...}, vm:tap{...}, vm:doorbell{...}, vm:attach(...),

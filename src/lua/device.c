@@ -229,6 +229,24 @@ static int acpi_power_new(lua_State *L)
     return 1;
 }
 
+/* vmm.pvpanic{ vm = vm } -> device */
+static int pvpanic_new(lua_State *L)
+{
+    struct vmm_pvpanic_config config;
+    struct vmm_error err;
+
+    options_check(L, 1, "vmm.pvpanic", "vm");
+    lua_getfield(L, 1, "vm");
+    struct vm_box *vm = check_vm(L, -1);
+    hooks_pvpanic(vm, &config);
+    struct device_box *box = box_new(L, sizeof(*box), DEVICE_CLASS);
+    box->vm = vm;
+    box_anchor(L, -1, lua_absindex(L, -2));
+    if (vmm_pvpanic_new(&config, &box->device, &err))
+        return push_error(L, &err);
+    return 1;
+}
+
 /* vmm.rtc{ below_4g = bytes, above_4g = bytes } -> device */
 static int rtc_new(lua_State *L)
 {
@@ -319,6 +337,7 @@ void device_open(lua_State *L)
     static const luaL_Reg constructors[] = {
         {"serial", serial_new},
         {"i8042", i8042_new},
+        {"pvpanic", pvpanic_new},
         {"rtc", rtc_new},
         {"acpi_power", acpi_power_new},
         {"debug_port", debug_port_new},

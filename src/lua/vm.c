@@ -49,6 +49,7 @@ int vm_new(lua_State *L)
     box->script = script_of(L);
     if (vmm_machine_new(kvm, name, &box->machine, &err))
         return push_error(L, &err);
+    hooks_open(L, -1, box);
     return 1;
 }
 
@@ -69,7 +70,9 @@ static void drop_end_watch(lua_State *L)
 static int vm_close(lua_State *L)
 {
     struct vm_box *box = luaL_checkudata(L, 1, VM_CLASS);
+    int waiting = hooks_before_close(L, box); /* which may close it */
     struct vmm_machine *machine = box->machine;
+    struct vmm_stop stop;
 
     if (!machine || atomic_exchange(&box->closing, true))
         return 0;
@@ -87,10 +90,13 @@ static int vm_close(lua_State *L)
     script_await_unused(box->script, &box->users);
     console_close_all(box);
     doorbell_close_all(box);
+    notifier_close(&box->notifier);
+    vmm_machine_stopped(machine, &stop);
     box->machine = NULL;
     was_handler = script_release(box->script);
     vmm_machine_free(machine);
     script_acquire(box->script, was_handler);
+    hooks_after_close(L, &stop, waiting);
     return 0;
 }
 
@@ -243,6 +249,15 @@ static int vm_stop(lua_State *L)
     return 1;
 }
 
+void stop_push(lua_State *L, const struct vmm_stop *stop)
+{
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, vmm_stop_reason_name(stop->reason));
+    lua_setfield(L, -2, "reason");
+    lua_pushstring(L, stop->text);
+    lua_setfield(L, -2, "text");
+}
+
 /* vm:stopped() -> { reason =, text = } once every vCPU has finished, else nil
  */
 static int vm_stopped(lua_State *L)
@@ -253,11 +268,7 @@ static int vm_stopped(lua_State *L)
     vmm_machine_stopped(box->machine, &stop);
     if (stop.reason == VMM_STOP_NONE || vmm_machine_wait(box->machine, 0))
         return 0;
-    lua_createtable(L, 0, 2);
-    lua_pushstring(L, vmm_stop_reason_name(stop.reason));
-    lua_setfield(L, -2, "reason");
-    lua_pushstring(L, stop.text);
-    lua_setfield(L, -2, "text");
+    stop_push(L, &stop);
     return 1;
 }
 
@@ -347,6 +358,9 @@ void vm_open(lua_State *L)
         {"stopped", vm_stopped},
         {"stopped_fd", vm_stopped_fd},
         {"exit_counts", vm_exit_counts},
+        {"hook_exits", hook_exits},
+        {"trap_msrs", hook_trap_msrs},
+        {"take_events", hook_take_events},
         {"get_state", vm_get_state},
         {"set_state", vm_set_state},
         {"close", vm_close},
