@@ -97,8 +97,8 @@ VMM_API int vmm_machine_dispatch(struct vmm_machine *machine,
 /*
  * Asked about exits the table has no taker for: accesses no device wants, MSR
  * exits, debug, hypercalls, unknown ones.  Return 0 to go on, 1 to let the
- * default happen (unclaimed accesses read as all-ones; the rest stops the VM
- * with an error).  Set before start.
+ * default happen (unclaimed accesses read as all-ones, MSRs raise #GP; the rest
+ * stops the VM with an error).  Set before start.
  */
 VMM_API void vmm_machine_set_hook(struct vmm_machine *machine,
                                   int (*hook)(void *context,

@@ -203,11 +203,8 @@ static void an_unknown_msr_is_an_exit_when_asked_for(void **state)
     static const uint8_t code[] = {0x66, 0xb9, 0x78, 0x56, 0x34, 0x12,
                                    0x0f, 0x32, 0x0f, 0x30, 0xf4};
     struct tiny_guest g = tiny_new(state, code, sizeof(code), NULL);
-    struct kvm_enable_cap cap = {
-        .cap = KVM_CAP_X86_USER_SPACE_MSR,
-        .args = {KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_INVAL}};
 
-    assert_int_equal(ioctl(vmm_vm_fd(g.vm), KVM_ENABLE_CAP, &cap), 0);
+    assert_ok(vmm_vm_trap_msrs(g.vm, true, &err));
     struct vmm_exit exit = tiny_run(&g, VMM_EXIT_MSR_READ);
     assert_int_equal(exit.u.msr.index, 0x12345678);
     *exit.u.msr.data = 0x1122334455667788;
