@@ -5,6 +5,7 @@
 -- Leaves DIRECTORY/results, and DIRECTORY/problem with a line that says why that is not whole.
 
 package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
+local guests = require "vmm.guests"
 local lab = require "vmm.lab"
 local process = require "vmm.process"
 
@@ -16,7 +17,14 @@ local LIMIT = 900
 -- What specs read, beside what their command line names.
 local FILES = { ".busted", "lua", "tests", "examples", ".build/guest" }
 
+-- What guests in the lab load of the cloud kernel's modules.
+local MODULES = { "modules.dep", "kernel/drivers/misc/pvpanic" }
+
 local files = {}
+local kernel = assert(guests.kernel "cloud-amd64")
+for _, path in ipairs(MODULES) do
+    files[#files + 1] = kernel.modules .. "/" .. path
+end
 for _, path in ipairs(FILES) do
     files[#files + 1] = process.stat1(path) and path
 end
@@ -27,7 +35,7 @@ local code, message = lab.run {
 }
 
 local results = io.open(directory .. "/results", "r")
-local text = results and results:read("a") or ""
+local text = "\n" .. (results and results:read("a") or "")
 if not code or not text:find("\nend\n$") or code ~= 0 and not text:find("\nfail\t") then
     local problem <close> = assert(io.open(directory .. "/problem", "w"))
     problem:write(message or ("ended early with exit code %d"):format(code), "\n")
