@@ -1,40 +1,16 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- vm:on: exits that no device took, asked about on the vCPU's thread.
+
+local bare = require "tests.spec.support.bare"
 local tiny = require "tests.spec.support.tiny"
 local vmm = require "vmm"
 
-local HLT = "\xf4"
-local SPIN = "\xeb\xfe" -- jmp to itself
-local OUT_43 = "\xe6\x43" -- out 0x43, al
+local HLT, SPIN, OUT_43 = bare.HLT, bare.SPIN, bare.OUT_43
+local append, result_of, run = bare.append, bare.result_of, bare.run
 local IN_500 = "\xba\x00\x05\xec" -- mov dx, 0x500; in al, dx
 local MMIO = "\xb8\x00\x20\x8e\xd8\xa0\x00\x00\xa2\x05\x00" -- ds = 0x2000; al = [0]; [5] = al
 local RDMSR = "\x66\xb9\x45\x23\x01\x00\x0f\x32" -- mov ecx, 0x12345; rdmsr
 local WRMSR = "\x0f\x30"
-
--- Starts a bare VM and waits for its end.
-local function run(vm)
-    assert(vm:start())
-    return assert(vm:wait { timeout = 10 })
-end
-
--- The value that the guest writes to port 0x43 comes out here.
-local function result_of(vm)
-    local result = {}
-    assert(vm:device {
-        pio = { 0x43, 1 },
-        write = function(_, _, _, value)
-            result[#result + 1] = value
-        end,
-    })
-    return result
-end
-
-local function append(list, ...)
-    local what = { ... }
-    return function()
-        table.move(what, 1, #what, #list + 1, list)
-    end
-end
 
 describe("an exit that no device took", function()
     it("is answered by unhandled_pio: a read by an integer", function()

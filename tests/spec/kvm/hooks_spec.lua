@@ -1,36 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- vm:on: the events of a VM's life, told on the script's thread.
+
+local bare = require "tests.spec.support.bare"
 local tiny = require "tests.spec.support.tiny"
 local vmm = require "vmm"
 
-local HLT = "\xf4"
-local SPIN = "\xeb\xfe" -- jmp to itself
-local OUT_43 = "\xe6\x43" -- out 0x43, al
-
--- Starts a bare VM and waits for its end.
-local function run(vm)
-    assert(vm:start())
-    return assert(vm:wait { timeout = 10 })
-end
-
--- The value that the guest writes to port 0x43 comes out here.
-local function result_of(vm)
-    local result = {}
-    assert(vm:device {
-        pio = { 0x43, 1 },
-        write = function(_, _, _, value)
-            result[#result + 1] = value
-        end,
-    })
-    return result
-end
-
-local function append(list, ...)
-    local what = { ... }
-    return function()
-        table.move(what, 1, #what, #list + 1, list)
-    end
-end
+local HLT, SPIN, OUT_43 = bare.HLT, bare.SPIN, bare.OUT_43
+local append, result_of, run = bare.append, bare.result_of, bare.run
 
 describe("vm:on", function()
     it("raises for an event that there is not, and lists those that there are", function()
