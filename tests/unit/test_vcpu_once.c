@@ -97,21 +97,35 @@ static void *run_it_once(void *argument)
     return vmm_vcpu_run_once(&fake->vcpu, &exit, NULL) == 0 ? fake : NULL;
 }
 
+/* Another thread runs the vCPU once, and is in the guest. */
+static pthread_t begin_single_run(struct fake *fake)
+{
+    pthread_t runner;
+
+    assert_int_equal(pthread_create(&runner, NULL, run_it_once, fake), 0);
+    wait_until_more(fake, &fake->halts, 0);
+    return runner;
+}
+
+static void end_single_run(struct fake *fake, pthread_t runner)
+{
+    void *ran;
+
+    pthread_join(runner, &ran);
+    assert_ptr_equal(ran, fake);
+}
+
 static void a_pause_waits_for_the_caller_that_runs_the_vcpu(void **state)
 {
     (void)state;
     struct fake *fake = fake_start(FAKE_STAYS, NULL);
-    pthread_t runner;
-    void *ran;
+    pthread_t runner = begin_single_run(fake);
 
-    assert_int_equal(pthread_create(&runner, NULL, run_it_once, fake), 0);
-    wait_until_more(fake, &fake->halts, 0);
     vmm_vcpu_request_resume(&fake->vcpu);
     vmm_vcpu_request_pause(&fake->vcpu);
     assert_int_equal(vmm_vcpu_wait_stopped(&fake->vcpu, 20000000), -ETIMEDOUT);
     fake_let_go(fake);
-    pthread_join(runner, &ran);
-    assert_ptr_equal(ran, fake);
+    end_single_run(fake, runner);
     wait_stopped(fake);
     assert_state(fake, VMM_VCPU_PAUSED);
     assert_int_equal(atomic_load(&fake->entries), 1);
@@ -122,14 +136,10 @@ static void a_kick_gets_a_single_run_out_of_the_guest(void **state)
 {
     (void)state;
     struct fake *fake = fake_new(FAKE_HALTS);
-    pthread_t runner;
-    void *ran;
+    pthread_t runner = begin_single_run(fake);
 
-    assert_int_equal(pthread_create(&runner, NULL, run_it_once, fake), 0);
-    wait_until_more(fake, &fake->halts, 0);
     vmm_vcpu_kick(&fake->vcpu);
-    pthread_join(runner, &ran);
-    assert_ptr_equal(ran, fake);
+    end_single_run(fake, runner);
     fake_free(fake);
 }
 
@@ -137,15 +147,11 @@ static void a_join_gets_a_single_run_out_of_the_guest_first(void **state)
 {
     (void)state;
     struct fake *fake = fake_new(FAKE_HALTS);
-    pthread_t runner;
-    void *ran;
+    pthread_t runner = begin_single_run(fake);
 
-    assert_int_equal(pthread_create(&runner, NULL, run_it_once, fake), 0);
-    wait_until_more(fake, &fake->halts, 0);
     assert_int_equal(vmm_vcpu_join(&fake->vcpu), 0);
     assert_false(fake->vcpu.borrowed);
-    pthread_join(runner, &ran);
-    assert_ptr_equal(ran, fake);
+    end_single_run(fake, runner);
     fake_free(fake);
 }
 
