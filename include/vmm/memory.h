@@ -81,6 +81,19 @@ VMM_API int vmm_memory_fill(struct vmm_memory *memory, vmm_gpa_t gpa,
 VMM_API int vmm_memory_read_file(struct vmm_memory *memory, vmm_gpa_t gpa,
                                  int fd, uint64_t offset, uint64_t len);
 
+/*
+ * The lowest address in [from, to) at which these len bytes (1 ..
+ * VMM_MEMORY_PATTERN_MAX) lie, all of them below `to` and in one region; only
+ * at addresses that are from plus a multiple of step (1: anywhere).
+ * Pages that nobody has touched yet hold no match, and stay untouched, where
+ * the host tells them apart (by /proc): much empty RAM costs little.
+ * 0, -ENOENT, or -EINVAL for a bad length or a step of 0.
+ */
+#define VMM_MEMORY_PATTERN_MAX 4096
+VMM_API int vmm_memory_find(const struct vmm_memory *memory,
+                            const void *pattern, size_t len, vmm_gpa_t from,
+                            vmm_gpa_t to, uint64_t step, vmm_gpa_t *gpa);
+
 /* Little-endian loads and stores, any alignment; naturally aligned ones are
  * one access and do not tear. */
 VMM_API int vmm_memory_load_u8(const struct vmm_memory *memory, vmm_gpa_t gpa,

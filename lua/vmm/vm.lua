@@ -6,6 +6,7 @@ local console = require "vmm.console"
 local core = require "vmm.core"
 local sched = require "vmm.sched"
 require "vmm.hooks"
+require "vmm.virtual"
 
 local methods = core.classes["vmm.vm"]
 

@@ -98,6 +98,14 @@ void class_open(lua_State *L, const struct class *class)
     lua_settop(L, metatable - 1);
 }
 
+void class_extend(lua_State *L, const char *name, const luaL_Reg *methods)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, "vmm.classes");
+    lua_getfield(L, -1, name);
+    luaL_setfuncs(L, methods, 0);
+    lua_pop(L, 2);
+}
+
 /* The registry's weak table of objects by their C parts. */
 static void push_objects(lua_State *L)
 {

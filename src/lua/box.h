@@ -26,6 +26,9 @@ struct class
  * core.classes[name], so that the Lua library can add to it. */
 void class_open(lua_State *L, const struct class *class);
 
+/* Add methods to a class that class_open has registered. */
+void class_extend(lua_State *L, const char *name, const luaL_Reg *methods);
+
 /*
  * A new object of size bytes, zeroed: the closed state.  Pushes it.
  * User value 1 anchors its parent (nil), user value 2 holds its fields, user

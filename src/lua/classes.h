@@ -37,6 +37,7 @@ void lua_tap_open(lua_State *L);
 void doorbell_open(lua_State *L);
 void console_open(lua_State *L);
 void events_open(lua_State *L);
+void virtual_open(lua_State *L);
 
 /* What a VM's userdata holds. */
 struct vm_box {
@@ -80,6 +81,7 @@ int irq_push(lua_State *L, int vm_index, uint32_t gsi);
 /* Push an irq object of the VM at index for the value on top, popped: a gsi or
  * such an object.  Returns 1, or how much push_error has pushed. */
 int irq_push_from(lua_State *L, int vm_index);
+struct vmm_vcpu *vcpu_at(lua_State *L, int arg);
 /* Push a vCPU object. */
 void vcpu_push(lua_State *L, int vm_index, struct vmm_vcpu *vcpu);
 /* Push an exit as a table (exit.c). */

@@ -35,6 +35,7 @@ int luaopen_vmm_core(lua_State *L)
     console_open(L);
     events_open(L);
     terminal_open(L);
+    virtual_open(L);
     lua_getfield(L, LUA_REGISTRYINDEX, "vmm.classes");
     lua_setfield(L, -2, "classes");
     lua_pushliteral(L, VMM_VERSION);

@@ -26,6 +26,14 @@ static struct vmm_vcpu *check_vcpu(lua_State *L)
     return check_vcpu_box(L)->vcpu;
 }
 
+struct vmm_vcpu *vcpu_at(lua_State *L, int arg)
+{
+    struct vcpu_box *box = luaL_checkudata(L, arg, VCPU_CLASS);
+
+    luaL_argcheck(L, vm_is_open(box->vm), arg, "the vCPU's VM is closed");
+    return box->vcpu;
+}
+
 void vcpu_push(lua_State *L, int vm_index, struct vmm_vcpu *vcpu)
 {
     int vm = lua_absindex(L, vm_index);

@@ -41,7 +41,8 @@ function linux.start(options)
         cmdline = "console=ttyS0 i8042.nokbd reboot=k panic=1 pci=off quiet",
     }
     for key, value in pairs(options.kernel or {}) do
-        kernel[key] = value ~= "default" and value or nil
+        if value == "default" then value = nil end
+        kernel[key] = value
     end
     local vm = assert(vmm.vm {
         console = "capture",
