@@ -36,6 +36,8 @@ local vmm = {
 -- Loaded when they are first used: a script that starts a guest by hand need not wait for ACPI.
 local LATER = {
     vm = { "vmm.machine", "new" }, -- a whole VM from a config table
+    listen = { "vmm.socket", "listen" },
+    connect = { "vmm.socket", "connect" },
     boot = { "vmm.boot" },
     layout = { "vmm.x86.layout" },
     firmware = { "vmm.x86.firmware" },

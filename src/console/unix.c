@@ -2,13 +2,11 @@
 /* A unix socket as a door: one client at a time, the others queue. */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "base/unix_socket.h"
 #include "console/console.h"
 #include "console/door.h"
 #include "console/stream.h"
@@ -19,9 +17,7 @@
 struct listener {
     struct vmm_door door;
     struct vmm_console *console;
-    struct sockaddr_un address;
-    struct stat bound; /* what was created at the path */
-    int fd;
+    struct vmm_unix_listener socket;
     struct vmm_watch *watch; /* paused while a client is there */
     struct vmm_timer *retry;
 };
@@ -39,7 +35,8 @@ static void listen_again(void *context)
 static void client_came(void *context, uint32_t events)
 {
     struct listener *listener = context;
-    int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd =
+        accept4(listener->socket.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     struct vmm_console_stream stream = {
         .in_fd = fd, .out_fd = fd, .owns = true, .escape = -1};
 
@@ -55,18 +52,6 @@ static void client_came(void *context, uint32_t events)
     }
 }
 
-/* Remove the socket, unless something else has taken its place. */
-static void unlink_bound(struct listener *listener)
-{
-    const char *path = listener->address.sun_path;
-    struct stat now;
-
-    if (listener->bound.st_ino && lstat(path, &now) == 0 &&
-        now.st_dev == listener->bound.st_dev &&
-        now.st_ino == listener->bound.st_ino)
-        unlink(path);
-}
-
 static void close_listener(struct vmm_door *door)
 {
     struct listener *listener = (struct listener *)door;
@@ -75,41 +60,8 @@ static void close_listener(struct vmm_door *door)
      * does to the watch it does not once the console is closing. */
     vmm_watch_remove(listener->watch);
     vmm_timer_remove(listener->retry);
-    unlink_bound(listener);
-    if (listener->fd >= 0)
-        close(listener->fd);
+    vmm_unix_close(&listener->socket);
     free(listener);
-}
-
-static int bind_and_listen(struct listener *listener, const char *path,
-                           struct vmm_error *err)
-{
-    struct sockaddr_un *address = &listener->address;
-    size_t len = strlen(path);
-
-    if (len < 1 || len >= sizeof(address->sun_path))
-        return vmm_error_set(err, ENAMETOOLONG,
-                             "a socket path has 1 to %zu bytes, this one has "
-                             "%zu: %s",
-                             sizeof(address->sun_path) - 1, len, path);
-    address->sun_family = AF_UNIX;
-    memcpy(address->sun_path, path, len + 1);
-    listener->fd =
-        socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (listener->fd < 0)
-        return vmm_error_errno(err, "cannot create a unix socket");
-    if (bind(listener->fd, (const struct sockaddr *)address, sizeof(*address)) <
-        0) {
-        if (errno == EADDRINUSE)
-            return vmm_error_set(err, EADDRINUSE,
-                                 "cannot listen on %s: it exists already; "
-                                 "remove it or choose another path",
-                                 path);
-        return vmm_error_errno(err, "cannot listen on %s", path);
-    }
-    if (lstat(path, &listener->bound) < 0 || listen(listener->fd, 8) < 0)
-        return vmm_error_errno(err, "cannot listen on %s", path);
-    return 0;
 }
 
 int vmm_console_attach_unix(struct vmm_console *console, const char *path,
@@ -124,14 +76,13 @@ int vmm_console_attach_unix(struct vmm_console *console, const char *path,
         return vmm_error_set(err, ENOMEM, "no memory for a unix socket");
     listener->console = console;
     listener->door.close = close_listener;
-    listener->fd = -1;
-    ret = bind_and_listen(listener, path, err);
+    ret = vmm_unix_listen(&listener->socket, path, err);
     if (ret == 0)
         ret = vmm_loop_timer(console->loop, listen_again, listener,
                              &listener->retry, err);
     if (ret == 0)
-        ret = vmm_loop_watch(console->loop, listener->fd, EPOLLIN, client_came,
-                             listener, &listener->watch, err);
+        ret = vmm_loop_watch(console->loop, listener->socket.fd, EPOLLIN,
+                             client_came, listener, &listener->watch, err);
     if (ret < 0) {
         close_listener(&listener->door);
         return ret;

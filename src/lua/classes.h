@@ -38,6 +38,7 @@ void doorbell_open(lua_State *L);
 void console_open(lua_State *L);
 void events_open(lua_State *L);
 void virtual_open(lua_State *L);
+void socket_open(lua_State *L);
 
 /* What a VM's userdata holds. */
 struct vm_box {

@@ -34,6 +34,7 @@ int luaopen_vmm_core(lua_State *L)
     doorbell_open(L);
     console_open(L);
     events_open(L);
+    socket_open(L);
     terminal_open(L);
     virtual_open(L);
     lua_getfield(L, LUA_REGISTRYINDEX, "vmm.classes");
