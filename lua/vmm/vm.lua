@@ -7,6 +7,7 @@ local core = require "vmm.core"
 local sched = require "vmm.sched"
 require "vmm.hooks"
 require "vmm.virtual"
+require "vmm.vcpu"
 
 local methods = core.classes["vmm.vm"]
 
