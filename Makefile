@@ -123,8 +123,10 @@ $(B)/gen/scripts.S: src/lua/embed.sh $(SCRIPTS)
 GUEST_NAMES := $(sort $(basename $(notdir $(wildcard tests/guest/*.[cS]))))
 GUEST_NAMES_64 := $(filter-out %16 %32,$(GUEST_NAMES))
 GUEST_C_NAMES := $(basename $(notdir $(wildcard tests/guest/*.c)))
+# Programs that Linux guests run.
+LINUX_PROGRAMS := $(patsubst tests/guest/linux/%.c,$(B)/guest/linux/%,$(wildcard tests/guest/linux/*.c))
 GUESTS := $(GUEST_NAMES:%=$(B)/guest/%.elf) $(GUEST_NAMES:%=$(B)/guest/%.bin) \
-	$(GUEST_NAMES_64:%=$(B)/guest/%.bzimage)
+	$(GUEST_NAMES_64:%=$(B)/guest/%.bzimage) $(LINUX_PROGRAMS)
 GUEST_BASE = $(if $(filter %16,$(1)),0x7c00,0x100000)
 GUEST_CFLAGS := -std=gnu11 -O1 -ffreestanding -fpie -fvisibility=hidden \
 	-mgeneral-regs-only -mno-red-zone -fno-stack-protector -fcf-protection=none \
@@ -148,6 +150,10 @@ $(B)/guest/%.elf: $(B)/guest/%.o tests/guest/lib/guest.ld
 	$(call say,LD,$@)
 	$(Q)$(CC) $(GUEST_LDFLAGS) -Wl,--defsym=guest_base=$(call GUEST_BASE,$*) \
 		-o $@ $(filter %.o,$^)
+$(B)/guest/linux/%: tests/guest/linux/%.c | $(B)/packages-build
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) -D_GNU_SOURCE -std=gnu11 -O1 -s $(WARN) -static -MMD -MP -o $@ $<
 $(B)/guest/%.bin: $(B)/guest/%.elf
 	$(Q)objcopy -O binary $< $@
 $(B)/guest/%.bzimage.o: tests/guest/lib/bzimage.S $(B)/guest/%.bin

@@ -13,6 +13,7 @@
 --            nil, himem_start when flow is "flat"
 --   console  "stdio", "capture", "pty", { file = path }, { unix = path } or a
 --            function(bytes); when not given: "capture"
+--   setup    nil, or a function(vm, parts)
 -- Checking what it returned gives the same again.
 
 local options = require "vmm.options"
@@ -202,6 +203,7 @@ end
 
 local function find_option(key, seen)
     local option = options.find(options.list, key)
+        or options.find(options.of_scripts, key)
     if not option or not option.machine then
         return unknown(nil, "option", key,
             options.names(options.of_machine()))

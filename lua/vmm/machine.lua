@@ -65,7 +65,7 @@ local function add_console(vm, to)
     }))
 end
 
-local function add_devices(vm)
+local function add_devices(vm, parts)
     local regions = vm.memory:regions()
     local serial = core.serial { irq = vm:irq(layout.serial_irq), console = vm.console.core }
     local i8042 = core.i8042 { vm = vm }
@@ -76,9 +76,11 @@ local function add_devices(vm)
     check(vm:attach(serial, { pio = layout.serial_port }))
     check(vm:attach(i8042, { pio = layout.i8042_port }))
     check(vm:attach(i8042, { pio = layout.i8042_port + 4, region = 1 }))
-    check(vm:attach(rtc, { pio = layout.rtc_port }))
+    if parts.rtc then check(vm:attach(rtc, { pio = layout.rtc_port })) end
     check(vm:attach(core.debug_port { name = "post" }, { pio = layout.debug_port }))
-    check(vm:attach(core.pvpanic { vm = vm }, { pio = layout.pvpanic_port }))
+    if parts.pvpanic then
+        check(vm:attach(core.pvpanic { vm = vm }, { pio = layout.pvpanic_port }))
+    end
     check(vm:attach(core.acpi_power { vm = vm }, { pio = layout.acpi_power_port }))
 end
 
@@ -109,9 +111,11 @@ local function build(vm, kvm, options)
     check(vm:create_irqchip())
     add_vcpus(vm, kvm, options.vcpus)
     add_console(vm, options.console)
-    add_devices(vm)
-    local devices = { vcpus = #vm.vcpus, rtc = true, pvpanic = true }
-    local rsdp = check(firmware.place(vm.memory, devices))
+    -- What ACPI describes; setup may add to it, and leave out what it has devices of its own for.
+    local parts = { vcpus = #vm.vcpus, rtc = true, pvpanic = true, devices = {}, tables = {} }
+    if options.setup then options.setup(vm, parts) end
+    add_devices(vm, parts)
+    local rsdp = check(firmware.place(vm.memory, parts))
     if options.kernel then load_kernel(vm, options.kernel, rsdp) end
     return vm
 end

@@ -8,7 +8,8 @@
 --   type    one plain value
 --   flag    no value
 --   later   a device this version does not have: refused by name
--- `machine` marks the options that vmm.vm{...} has as well.  Parameters and plain
+-- `machine` marks the options that vmm.vm{...} has as well, which has those of
+-- options.of_scripts, too.  Parameters and plain
 -- values are described by the fields that parameter.lua lists.
 
 local MIB = 1024 * 1024
@@ -112,6 +113,12 @@ options.list = {
     { name = "transport", machine = true, later = "virtio transports" },
 }
 
+-- What vmm.vm{...} has beyond them: a command line cannot say it.
+options.of_scripts = {
+    { name = "setup", machine = true, type = "callable",
+      help = "function(vm, parts): adds and leaves out devices" },
+}
+
 --- Find by name or alias in a list of options, parameters or forms.
 -- @return the entry, or nil
 function options.find(list, name)
@@ -140,7 +147,7 @@ function options.names(list, with_aliases)
     return names
 end
 
---- The options that vmm.vm{...} has too, without those of later versions.
+--- The options that vmm.vm{...} has, without those of later versions.
 function options.of_machine()
     local list = {}
     for _, option in ipairs(options.list) do
@@ -148,7 +155,7 @@ function options.of_machine()
             list[#list + 1] = option
         end
     end
-    return list
+    return table.move(options.of_scripts, 1, #options.of_scripts, #list + 1, list)
 end
 
 return options

@@ -3,7 +3,7 @@
 --
 -- A parameter is a table with
 --   name, aliases, metavar, help
---   type          integer, number, boolean, choice, string or path
+--   type          integer, number, boolean, choice, string, path or callable
 --   default       the value when none is given; default_text says it in words
 --   default_unless  { name, value } of another parameter: then it has no default
 --   required      there is no default
@@ -168,6 +168,13 @@ function check.path(param, value, given)
         return nil, "the path is empty"
     end
     return check.string(param, value, given)
+end
+
+function check.callable(_, value, given)
+    if type(value) ~= "function" then
+        return nil, text.show(given) .. " is not a function"
+    end
+    return value
 end
 
 --- Check what a script gave.

@@ -3,7 +3,7 @@
 
 local config = require "vmm.config"
 
-local OPTIONS = "valid: kernel, memory, vcpus, console, name"
+local OPTIONS = "valid: kernel, memory, vcpus, console, name, setup"
 local KERNEL_KEYS =
     "valid: path, cmdline, initrd, himem_start, flow, mode, unpack,"
     .. " slide"
@@ -31,6 +31,7 @@ local MISTAKES = {
     { { net = {} }, "net: network devices are not in this version yet" },
     { { vcpu = { num = 1 }, vcpus = { num = 1 } },
         "vcpu and vcpus are the same option; give one" },
+    { { setup = "hpet" }, 'setup: "hpet" is not a function' },
     { { memory = 512 }, "memory: 512 is not a table; " .. MEMORY_KEYS },
     { { memory = "size_mib=512" },
         'memory: "size_mib=512" is not a table; ' .. MEMORY_KEYS },

@@ -1,0 +1,14 @@
+---@meta
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- What vmm.vm{ setup = function(vm, parts) } is given: the machine before its devices are made.
+
+---setup is called when the VM has memory, vCPUs and a console, and before its own devices are
+---attached, its ACPI tables are written and the kernel is loaded: a function that adds a device can
+---describe it to the guest as well.  What it raises is raised by vmm.vm.
+---@class vmm.parts
+---@field vcpus integer
+---@field rtc boolean       false leaves the CMOS clock out, and its description
+---@field pvpanic boolean   false leaves port 0x505 out, and its description
+---@field devices any[]     AML terms (vmm.x86.aml) for \_SB: append to it
+---@field tables { signature: string, revision: integer, body: string }[]  more ACPI tables: the bytes after the header
+---@field overrides? { irq: integer, gsi: integer, active_low?: boolean, level?: boolean }[]  of ISA interrupts
