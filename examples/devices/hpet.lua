@@ -23,9 +23,9 @@ local TIMERS, TIMER_SIZE = 0x100, 0x20
 local T_CONFIGURATION, T_COMPARATOR = 0x00, 0x08
 local ENABLE = 1 << 0 -- of CONFIGURATION; legacy replacement is not offered
 
--- Timer n's configuration (2.3.8). A write changes just those of WRITABLE.
+-- Timer n's configuration (2.3.8); bits 9 to 13 are the GSI that it interrupts by.
 local T_LEVEL, T_INTERRUPT, T_PERIODIC, T_SET = 1 << 1, 1 << 2, 1 << 3, 1 << 6
-local T_WRITABLE = T_LEVEL | T_INTERRUPT | T_PERIODIC | T_SET | 0x1f << 9
+local T_WRITABLE = T_LEVEL | T_INTERRUPT | T_PERIODIC | T_SET
 local T_CAN_PERIODIC, T_CAN_64 = 1 << 4, 1 << 5
 
 -- A guest that asks for more interrupts than these a second gets fewer.
@@ -108,15 +108,20 @@ end
 
 local function read_timer(hpet, timer, offset)
     if offset == T_CONFIGURATION then
-        return timer.configuration | T_CAN_PERIODIC | T_CAN_64 | hpet.routes << 32
+        return timer.configuration | timer.gsi << 9 | T_CAN_PERIODIC | T_CAN_64 | hpet.routes << 32
     end
     return offset == T_COMPARATOR and timer.comparator or 0 -- the rest: no FSB interrupts
+end
+
+-- A line that the timers do not have leaves it at the one before.
+local function route(hpet, timer, gsi)
+    if hpet.irqs[gsi] then timer.gsi, timer.irq = gsi, hpet.irqs[gsi] end
 end
 
 local function write_timer(hpet, timer, offset, value)
     if offset == T_CONFIGURATION then
         timer.configuration = value & T_WRITABLE
-        timer.irq = hpet.irqs[value >> 9 & 0x1f] or timer.irq
+        route(hpet, timer, value >> 9 & 0x1f)
     elseif offset == T_COMPARATOR then
         local periodic = timer.configuration & T_PERIODIC ~= 0
         if not periodic or timer.configuration & T_SET ~= 0 then timer.comparator = value end
@@ -185,8 +190,8 @@ end
 function Hpet:reset()
     self.configuration, self.status, self.started, self.stopped_at = 0, 0, 0, 0
     for i, timer in ipairs(self.timers) do
-        timer.configuration, timer.irq = GSIS[i] << 9, self.irqs[GSIS[i]]
-        timer.comparator, timer.period, timer.armed = -1, 0, false
+        timer.configuration, timer.comparator, timer.period, timer.armed = 0, -1, 0, false
+        route(self, timer, GSIS[i])
     end
 end
 
