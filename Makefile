@@ -268,7 +268,7 @@ lab: $(B)/packages-run vmm-reference ## the same in the lab, also where the host
 # ---- checks ----------------------------------------------------------------------------
 UNIT := $(UNIT_SRC:%.c=$(R)/%)
 TEST_PROGRAMS := $(UNIT) $(UNIT_SRC:%.c=$(B)/asan/%) $(THREADED:%.c=$(B)/tsan/%) \
-	$(FUZZ_SRC:%.c=$(B)/fuzz/%)
+	$(FUZZ_SRC:%.c=$(B)/fuzz/%) $(B)/asan/vmm-reference $(B)/tsan/vmm-reference
 test: $(B)/packages-test all $(TEST_PROGRAMS) guests ## lint, unit tests, fuzzing, specs here and in the lab
 	$(Q)./vmm-reference tests/run.lua
 .PHONY: test

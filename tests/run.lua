@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
--- The test runner: lint, unit programs (plain and with sanitizers), fuzz targets and specs on this
--- host, Linux specs in the lab where this host cannot run them, one line of counts at the end.
+-- The test runner: lint, unit programs (plain and with sanitizers), fuzz targets, specs of handlers
+-- with sanitizers and all specs on this host, Linux specs in the lab where this host cannot run
+-- them, one line of counts at the end.
 --
 -- usage: tests/run.lua [--lab] [--here] [SPEC...]
 --   --lab   run the specs that need KVM in the lab even where this host could
@@ -20,6 +21,12 @@ local FUZZ_SECONDS = os.getenv "FUZZ_SECONDS" or "20"
 
 -- Specs below this directory boot Linux; below the other one they need only /dev/kvm.
 local LINUX, KVM = "tests/spec/linux", "tests/spec/kvm"
+
+-- Specs of KVM in which the script's thread and vCPU threads meet.
+local SANITIZED = {
+    "collect", "doorbell", "example_devices", "exit_hooks", "handlers", "hooks",
+    "lua_device_change", "lua_device", "pvpanic", "tap",
+}
 
 local counts = { pass = 0, fail = 0, skip = 0 }
 local skipped, failed = {}, {}
@@ -127,18 +134,34 @@ local function busted_words(specs)
     })
 end
 
-local function run_here(specs, scratch)
-    say("specs on this host")
-    local results = scratch .. "/here"
+-- program: which build of ours; where: how the results name it.
+local function run_specs(program, specs, results, where)
+    say("%s", where)
     local argv = {
         "env", "VMM_TEST_RESULTS=" .. results, "timeout", "--foreground", "-k", "5",
         tostring(SPEC_LIMIT),
-        process.executable(),
+        program,
     }
     local words = busted_words(specs)
     local code = process.run(table.move(words, 1, #words, #argv + 1, argv), { input = false })
     local list, problem = read_results(results, code)
-    record_all(list, "specs on this host", problem)
+    record_all(list, where, problem)
+end
+
+local function run_here(specs, scratch)
+    run_specs(process.executable(), specs, scratch .. "/here", "specs on this host")
+end
+
+-- What runs Lua on vCPU threads, with sanitizers. A report is an exit code of the program's.
+local function run_sanitized(scratch)
+    local specs = {}
+    for _, name in ipairs(SANITIZED) do
+        specs[#specs + 1] = ("%s/%s_spec.lua"):format(KVM, name)
+    end
+    for _, variant in ipairs { "asan", "tsan" } do
+        local program = (".build/%s/vmm-reference"):format(variant)
+        run_specs(program, specs, scratch .. "/" .. variant, "specs of handlers, " .. variant)
+    end
 end
 
 -- Each spec file in a lab of its own, as many at a time as there are CPUs: a lab has one.
@@ -253,6 +276,8 @@ if whole then
         unit(variant)
     end
     fuzz()
+    local _, kvm = host_abilities()
+    if kvm then run_sanitized(scratch) end
 end
 local here, there = share_out(spec_files(whole and { "tests/spec" } or chosen), where)
 -- Fetched first, so that a missing kernel is one clear line.

@@ -101,24 +101,6 @@ describe("a doorbell", function()
         assert.equal(0, other)
     end)
 
-    it("closes its VM", function()
-        local vm = tiny.bare "\xba\x10\x05\xee\xeb\xfd"
-        assert(vm:doorbell { pio = 0x510, function() vm:close() end })
-        assert(vm:start())
-        step_until(function() return vm.closed end)
-        assert.is_true(vm.closed)
-    end)
-
-    it("raises in the wait what its function raises", function()
-        local vm <close> = tiny.bare "\xba\x10\x05\xee\xeb\xfd"
-        local bell = assert(vm:doorbell { pio = 0x510, function() error "ding" end })
-        assert(vm:start())
-        local ok, message = pcall(vm.wait, vm, { timeout = 10 })
-        assert.is_false(ok)
-        assert.matches("ding", message)
-        bell:remove()
-    end)
-
     it("is refused where it cannot be", function()
         local vm <close> = tiny.bare "\xf4"
         local function nothing() end

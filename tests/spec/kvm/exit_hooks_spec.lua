@@ -3,7 +3,6 @@
 
 local bare = require "tests.spec.support.bare"
 local tiny = require "tests.spec.support.tiny"
-local vmm = require "vmm"
 
 local HLT, SPIN, OUT_43 = bare.HLT, bare.SPIN, bare.OUT_43
 local append, result_of, run = bare.append, bare.result_of, bare.run
@@ -166,13 +165,6 @@ describe("a hook of an exit", function()
         assert.matches("the hook returned 2 bytes, not 1", stop_by(function()
             return "ab"
         end).text, 1, true)
-    end)
-
-    it("may not wait, and may not yield", function()
-        assert.matches("a handler may not wait", stop_by(function()
-            vmm.sleep(1)
-        end).text, 1, true)
-        assert.matches("attempt to yield", stop_by(coroutine.yield).text, 1, true)
     end)
 
     it("may close its own VM, which is told as closed", function()
