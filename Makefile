@@ -62,7 +62,7 @@ SCRIPTS := $(sort $(wildcard lua/vmm/*.lua lua/vmm/*/*.lua))
 BYTECODE := $(SCRIPTS:%.lua=$(B)/gen/%.luac)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 # What has threads: for TSan.  (KVM's guests change memory behind its back.)
-THREADED := $(foreach t,loop console ring bus vcpu serial,$(wildcard tests/unit/test_$(t)*.c))
+THREADED := $(foreach t,loop console ring bus vcpu serial meter trace,$(wildcard tests/unit/test_$(t)*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 C_FILES := $(wildcard include/vmm/*.h src/*.c src/*/*.[ch] tests/*/*.[ch] tests/guest/*/*.[ch])
 

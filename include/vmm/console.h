@@ -115,6 +115,8 @@ VMM_API size_t vmm_console_capture_read(struct vmm_console *console,
                                         size_t max, uint64_t *time_ns);
 /* Bytes of output so far, all time. */
 VMM_API uint64_t vmm_console_output_total(struct vmm_console *console);
+/* Bytes of input that the device has pulled so far, all time. */
+VMM_API uint64_t vmm_console_input_total(struct vmm_console *console);
 
 /*
  * Watch the output for a plain text (1..255 bytes), also across reads; found

@@ -179,6 +179,13 @@ enum vmm_vcpu_thread_state {
 typedef int (*vmm_vcpu_exit_fn)(void *context, struct vmm_vcpu *vcpu,
                                 struct vmm_exit *exit);
 
+/* What else happens on the vCPU thread. */
+enum vmm_vcpu_event {
+    VMM_VCPU_KICKED,  /* KVM_RUN was interrupted */
+    VMM_VCPU_RESUMED, /* about to enter the guest, first or after a wait */
+    VMM_VCPU_SETTLED, /* RUNNING no more: PAUSED */
+};
+
 struct vmm_vcpu_thread_config {
     vmm_vcpu_exit_fn on_exit;
     /* KVM_RUN itself failed (negative errno, text in err): last call of the
@@ -187,6 +194,10 @@ struct vmm_vcpu_thread_config {
                      const struct vmm_error *err);
     /* The thread's last act, whatever ended it; may be NULL. */
     void (*on_finished)(void *context, struct vmm_vcpu *vcpu);
+    /* Told on the vCPU thread, maybe with the vCPU's lock held: returns soon,
+     * calls nothing of this header.  May be NULL. */
+    void (*on_event)(void *context, struct vmm_vcpu *vcpu,
+                     enum vmm_vcpu_event event);
     void *context;
     int kick_signal; /* 0: SIGRTMIN; its handler is installed once a process */
 };

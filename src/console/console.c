@@ -77,6 +77,11 @@ void vmm_console_listen(struct vmm_console *console,
 
 /* ---- input -------------------------------------------------------------- */
 
+uint64_t vmm_console_input_total(struct vmm_console *console)
+{
+    return vmm_ring_released(&console->in);
+}
+
 void vmm_console_want_room(struct vmm_console *console)
 {
     atomic_exchange(&console->in_wanted, true);

@@ -78,6 +78,12 @@ void vmm_vcpu_kick(struct vmm_vcpu *vcpu)
 
 /* ---- the thread's side -------------------------------------------------- */
 
+static void tell(struct vmm_vcpu *vcpu, enum vmm_vcpu_event event)
+{
+    if (vcpu->config.on_event)
+        vcpu->config.on_event(vcpu->config.context, vcpu, event);
+}
+
 /* Give one exit to its handler: false when the thread should finish. */
 static bool run_and_handle(struct vmm_vcpu *vcpu)
 {
@@ -90,8 +96,10 @@ static bool run_and_handle(struct vmm_vcpu *vcpu)
         config->on_error(config->context, vcpu, &err);
         return false;
     }
-    if (exit.type == VMM_EXIT_NONE)
+    if (exit.type == VMM_EXIT_NONE) {
+        tell(vcpu, VMM_VCPU_KICKED);
         return true;
+    }
     return config->on_exit(config->context, vcpu, &exit) == 0;
 }
 
@@ -133,15 +141,19 @@ static void serve_nmi(struct vmm_vcpu *vcpu)
 }
 
 /*
- * Serve requests until the vCPU may run (true) or should end (false).
+ * Serve requests until the vCPU may run, for the first time maybe (true), or
+ * should end (false).
  * Lock held at entry and return.
  */
-static bool wait_for_turn(struct vmm_vcpu *vcpu)
+static bool wait_for_turn(struct vmm_vcpu *vcpu, bool first)
 {
+    bool waited = first;
+
     for (;;) {
         if (vcpu->state == VMM_VCPU_STOPPING)
             return false;
         if (vcpu->state == VMM_VCPU_PAUSED || vcpu->borrowed) {
+            waited = true;
             pthread_cond_wait(&vcpu->changed, &vcpu->lock);
         } else if (vcpu->pause_requested) {
             serve_nmi(vcpu);
@@ -151,10 +163,13 @@ static bool wait_for_turn(struct vmm_vcpu *vcpu)
             if (vcpu->state == VMM_VCPU_RUNNING && vcpu->pause_requested) {
                 vcpu->pause_requested = false;
                 vcpu->state = VMM_VCPU_PAUSED;
+                tell(vcpu, VMM_VCPU_SETTLED);
                 pthread_cond_broadcast(&vcpu->changed);
             }
         } else {
             serve_nmi(vcpu);
+            if (waited)
+                tell(vcpu, VMM_VCPU_RESUMED);
             __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
             return true;
         }
@@ -174,14 +189,15 @@ static bool run_until_kick(struct vmm_vcpu *vcpu)
 static void *thread_main(void *argument)
 {
     struct vmm_vcpu *vcpu = argument;
-    bool go_on = true;
+    bool go_on = true, first = true;
     char name[16];
 
     snprintf(name, sizeof(name), "vcpu%" PRIu32, vcpu->id);
     pthread_setname_np(pthread_self(), name);
     atomic_store(&vcpu->self, pthread_self());
     pthread_mutex_lock(&vcpu->lock);
-    while (go_on && wait_for_turn(vcpu)) {
+    while (go_on && wait_for_turn(vcpu, first)) {
+        first = false;
         pthread_mutex_unlock(&vcpu->lock);
         go_on = run_until_kick(vcpu);
         pthread_mutex_lock(&vcpu->lock);

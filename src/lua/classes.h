@@ -40,6 +40,14 @@ void events_open(lua_State *L);
 void virtual_open(lua_State *L);
 void socket_open(lua_State *L);
 
+/* Of Lua that vCPU threads ran while the VM measured; under the script's lock.
+ */
+struct handler_times {
+    uint64_t calls;
+    uint64_t wait_ns; /* for the lock */
+    uint64_t run_ns;
+};
+
 /* What a VM's userdata holds. */
 struct vm_box {
     struct vmm_machine *machine; /* NULL: closed */
@@ -50,6 +58,7 @@ struct vm_box {
     struct doorbell_box *doorbells;
     atomic_uint hooked; /* exits that the script is asked about (hooks.c) */
     struct notifier notifier; /* events of the VM, for vm:happened */
+    struct handler_times handlers;
 };
 
 /* What a console's userdata holds. */
@@ -104,6 +113,22 @@ int hook_trap_msrs(lua_State *L);
 int hook_take_events(lua_State *L);
 /* Push how a VM ended as a table { reason =, text = }. */
 void stop_push(lua_State *L, const struct vmm_stop *stop);
+
+/* metrics.c: script_enter for a handler of the VM, and once it has returned,
+ * the lock still held: how long it took, if the VM measures. */
+struct handler_timer {
+    uint64_t asked_ns; /* 0: it does not */
+    uint64_t entered_ns;
+};
+lua_State *metrics_enter(struct vm_box *vm, struct handler_timer *timer);
+void metrics_returned(struct vm_box *vm, const struct handler_timer *timer);
+
+/* metrics.c, trace.c: methods */
+int metrics_measure(lua_State *L);
+int metrics_read(lua_State *L);
+int trace_begin(lua_State *L);
+int trace_end(lua_State *L);
+int trace_take(lua_State *L);
 
 int vm_new(lua_State *L); /* kvm:create_vm{...} */
 /* vm:device{...}, vm:tap{...}, vm:doorbell{...}, vm:attach(...),

@@ -108,12 +108,14 @@ lua_State *handlers_enter(struct handlers *self,
 {
     if (!self->has[access->handler] || atomic_load(&self->vm->closing))
         return NULL;
-    lua_State *co = script_enter(self->vm->script);
-    if (co && !call(self, co, access)) {
+    struct handler_timer timer;
+    lua_State *co = metrics_enter(self->vm, &timer);
+    bool returned = co && call(self, co, access);
+    if (co)
+        metrics_returned(self->vm, &timer);
+    if (co && !returned)
         script_leave(self->vm->script, co);
-        return NULL;
-    }
-    return co;
+    return returned ? co : NULL;
 }
 
 void handlers_leave(struct handlers *self, lua_State *co)

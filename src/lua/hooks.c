@@ -161,11 +161,12 @@ static int on_exit_of(void *context, struct vmm_vcpu *vcpu,
 {
     struct vm_box *vm = context;
     struct question question = {.vm = vm, .vcpu = vcpu, .exit = exit};
+    struct handler_timer timer;
 
     if (!(atomic_load(&vm->hooked) & 1u << hook_of(exit->type)) ||
         atomic_load(&vm->closing))
         return 1;
-    lua_State *co = script_enter(vm->script);
+    lua_State *co = metrics_enter(vm, &timer);
     if (!co)
         return 1;
     if (!atomic_load(&vm->closing)) {
@@ -177,6 +178,7 @@ static int on_exit_of(void *context, struct vmm_vcpu *vcpu,
             fail(vm, exit, lua_tostring(co, -1));
         }
     }
+    metrics_returned(vm, &timer);
     script_leave(vm->script, co);
     return question.taken ? 0 : 1;
 }

@@ -8,6 +8,9 @@
 
 #include <vmm/machine.h>
 
+#include "machine/meter.h"
+#include "machine/trace.h"
+
 #define VMM_MACHINE_VCPUS_MAX 1024
 
 /* A vCPU in its machine: the context of its thread's callbacks. */
@@ -15,7 +18,24 @@ struct machine_vcpu {
     struct vmm_machine *machine;
     struct vmm_vcpu *vcpu;
     _Atomic uint64_t exits[VMM_EXIT_TYPES]; /* written by its thread only */
+
+    /* MACHINE_MEASURES, MACHINE_TRACES: all that an exit looks at while both
+     * are off.  Once set, what they need is there until the machine is freed.
+     */
+    atomic_uint probes;
+    struct meter *_Atomic meter;
+    struct trace_ring *_Atomic ring;
+    uint64_t trace_start; /* the ring's head when the trace was started */
+
+    _Atomic uint64_t kicks;
+    _Atomic uint64_t pauses;
+    _Atomic uint64_t cpu_ns; /* of its thread, once that has ended */
+    atomic_int cpu_clock;    /* of its thread while it runs, else 0 */
+    atomic_int stats_fd;     /* KVM's statistics, or -1 */
 };
+
+#define MACHINE_MEASURES 1u
+#define MACHINE_TRACES   2u
 
 struct vmm_machine {
     char name[64];
@@ -33,10 +53,29 @@ struct vmm_machine {
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t all_finished;
     bool started;
-    size_t alive; /* vCPU threads that have not finished */
+    atomic_bool measures; /* changed under the lock */
+    bool traces;
+    uint64_t trace_limit; /* events a vCPU of the trace, the last one or now */
+    int stats_fd;         /* KVM's statistics of the VM, or -1 */
+    _Atomic uint64_t started_ns;
+    _Atomic uint64_t ended_ns; /* 0: some vCPU thread has not finished */
+    size_t alive;              /* vCPU threads that have not finished */
     struct vmm_stop stop;
     int stopped_fd;
 };
+
+/* metrics.c.  A new vCPU, and its end: its thread has been joined. */
+void machine_probes_init(struct machine_vcpu *slot);
+void machine_probes_fini(struct machine_vcpu *slot);
+/* Before the start: vCPUs that were added since are probed as the others. */
+int machine_probes_start(struct vmm_machine *machine, struct vmm_error *err);
+/* On the vCPU's thread: dispatch an exit, timed and recorded. */
+int machine_probe_exit(struct machine_vcpu *slot, struct vmm_vcpu *vcpu,
+                       struct vmm_exit *exit, unsigned probes);
+/* On the vCPU's thread: what vmm_vcpu_thread_config.on_event tells. */
+void machine_probe_event(struct machine_vcpu *slot, enum vmm_vcpu_event event);
+/* The vCPU's thread ends. */
+void machine_probe_finished(struct machine_vcpu *slot);
 
 /* Describe an exit that ends the VM, for the user: one line, with what the
  * host can say (mode, RIP, bytes, disassembly, the way out). */

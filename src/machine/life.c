@@ -31,12 +31,19 @@ static int on_exit_of(void *context, struct vmm_vcpu *vcpu,
                       struct vmm_exit *exit)
 {
     struct machine_vcpu *slot = context;
-    _Atomic uint64_t *count = &slot->exits[exit->type];
 
-    /* One writer: load and store are cheaper than a locked add. */
-    uint64_t before = atomic_load_explicit(count, memory_order_relaxed);
-    atomic_store_explicit(count, before + 1, memory_order_relaxed);
+    meter_add(&slot->exits[exit->type], 1);
+    unsigned probes = atomic_load_explicit(&slot->probes, memory_order_acquire);
+    if (__builtin_expect(probes != 0, 0))
+        return machine_probe_exit(slot, vcpu, exit, probes);
     return vmm_machine_dispatch(slot->machine, vcpu, exit);
+}
+
+static void on_event_of(void *context, struct vmm_vcpu *vcpu,
+                        enum vmm_vcpu_event event)
+{
+    (void)vcpu;
+    machine_probe_event(context, event);
 }
 
 static void on_error_of(void *context, struct vmm_vcpu *vcpu,
@@ -53,8 +60,10 @@ static void on_finished_of(void *context, struct vmm_vcpu *vcpu)
     struct vmm_machine *machine = ((struct machine_vcpu *)context)->machine;
 
     (void)vcpu;
+    machine_probe_finished(context);
     pthread_mutex_lock(&machine->lock);
     if (--machine->alive == 0) {
+        atomic_store(&machine->ended_ns, vmm_now_ns());
         eventfd_write(machine->stopped_fd, 1);
         pthread_cond_broadcast(&machine->all_finished);
     }
@@ -69,6 +78,7 @@ static int start_vcpu(struct vmm_machine *machine, struct machine_vcpu *slot,
         .on_exit = on_exit_of,
         .on_error = on_error_of,
         .on_finished = on_finished_of,
+        .on_event = on_event_of,
         .context = slot,
     };
 
@@ -121,11 +131,15 @@ int vmm_machine_start(struct vmm_machine *machine, struct vmm_error *err)
         return vmm_error_set(err, ECANCELED, "the VM was stopped (%s)",
                              vmm_stop_reason_name(stop.reason));
 
+    int rc = machine_probes_start(machine, err);
+    if (rc)
+        return rc;
     vmm_loop_on_error(machine->loop, on_loop_error, machine);
-    int rc = vmm_loop_start_thread(machine->loop, "vmm-io", err);
+    rc = vmm_loop_start_thread(machine->loop, "vmm-io", err);
     if (rc)
         return rc;
     machine->started = true;
+    atomic_store(&machine->started_ns, vmm_now_ns());
     for (size_t i = 0; i < machine->vcpu_count && !rc; i++)
         rc = start_vcpu(machine, machine->vcpus[i], err);
     if (rc) {

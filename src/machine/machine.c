@@ -33,6 +33,7 @@ int vmm_machine_new(struct vmm_kvm *kvm, const char *name,
     struct vmm_machine *machine = calloc(1, sizeof(*machine));
     if (!machine)
         return vmm_error_set(err, ENOMEM, "no memory for a machine");
+    machine->stats_fd = -1;
     snprintf(machine->name, sizeof(machine->name), "%s", name ? name : "vm");
 
     int rc = init_sync(machine);
@@ -87,9 +88,12 @@ int vmm_machine_free(struct vmm_machine *machine)
     vmm_bus_free(machine->pio);
     vmm_bus_free(machine->mmio);
     vmm_loop_free(machine->loop);
-    vmm_vm_free(machine->vm);
+    /* Fds with statistics keep the VM alive in KVM, and so its slots. */
+    if (machine->stats_fd >= 0)
+        close(machine->stats_fd);
     for (size_t i = 0; i < machine->vcpu_count; i++)
-        free(machine->vcpus[i]);
+        machine_probes_fini(machine->vcpus[i]);
+    vmm_vm_free(machine->vm);
     free(machine->vcpus);
     if (machine->stopped_fd >= 0)
         close(machine->stopped_fd);
@@ -155,6 +159,7 @@ int vmm_machine_add_vcpu(struct vmm_machine *machine, uint32_t id,
     if (!slot)
         return vmm_error_set(err, ENOMEM, "no memory for vCPU %u", id);
     slot->machine = machine;
+    machine_probes_init(slot);
     int rc = vmm_vcpu_new(machine->vm, id, &slot->vcpu, err);
     if (rc) {
         free(slot);
