@@ -90,6 +90,18 @@ VMM_API int vmm_console_attach(struct vmm_console *console,
 /* While held, no source is read: what is typed is for somebody else.  What the
  * guest has not pulled yet it still gets. */
 VMM_API void vmm_console_hold_input(struct vmm_console *console, bool hold);
+/*
+ * While held, no sink is written: what the guest prints goes to the capture
+ * alone.  Returns the position in the output that the slowest sink has reached.
+ */
+VMM_API uint64_t vmm_console_hold_output(struct vmm_console *console);
+/*
+ * Write the sinks again, from that position on, up to which the caller has
+ * shown the output itself.  False, and still held, when there is newer output;
+ * UINT64_MAX: from now on.
+ */
+VMM_API bool vmm_console_release_output(struct vmm_console *console,
+                                        uint64_t position);
 /* Open a pseudo-terminal and attach it; its /dev/pts path goes to path. */
 VMM_API int vmm_console_attach_pty(struct vmm_console *console, char *path,
                                    size_t path_bytes, struct vmm_error *err);

@@ -261,6 +261,7 @@ end
 -- The core makes a terminal raw and restores it when the VM closes.
 local function to_stdio(self)
     local is_tty = terminal.is_tty()
+    self.on_terminal = is_tty
     return self.core:attach {
         in_fd = 0,
         out_fd = 1,

@@ -48,6 +48,7 @@ local LATER = {
 }
 
 return setmetatable(vmm, {
+    __names = LATER, -- for who lists them
     __index = function(_, name)
         local later = LATER[name]
         if not later then return nil end

@@ -2,6 +2,7 @@
 -- A whole PC from a config table: vmm.vm{...}.  Nothing here but the building blocks that a
 -- script of one's own can use as well.
 
+local alive = require "vmm.alive"
 local boot = require "vmm.boot"
 local config = require "vmm.config"
 local console = require "vmm.console"
@@ -131,7 +132,7 @@ function machine.new(given)
     vm, message, code = kvm:create_vm { name = options.name }
     if not vm then return nil, message, code end
     local ok, result = pcall(build, vm, kvm, options)
-    if ok then return vm end
+    if ok then return alive.add(vm) end
     vm:close()
     if type(result) ~= "table" then error(result, 0) end
     return nil, result.message, result.code

@@ -18,6 +18,7 @@ local Wait = {} -- metatable of { task =, poll =, deadline = }
 local waits = {} -- array of them, oldest first
 local failed = {} -- array of the tasks whose error nobody has taken, oldest first
 local main -- the task of sched.run
+local foreground -- the task that the user talks to, if any
 local interruption -- the error that ends all waits, once there is one
 
 local TIMED_OUT = { nil, "timeout", "timeout", n = 3 }
@@ -116,13 +117,34 @@ local function earliest(deadline)
 end
 
 -- Calls a function of the script's that no task of its own runs, such as that of a watch. Its error
--- is raised in the main task: in the wait that it is in, or the next one. Without a main task (a
--- stock lua5.4) it is raised here, so in the wait of whoever pumps.
+-- is raised in the task that the user talks to, else in the main one: in the wait that it is in, or
+-- the next one. Without a main task (a stock lua5.4) it is raised here, so in the wait of whoever
+-- pumps.
 function sched.call(fn, ...)
     local ok, result = pcall(fn, ...)
     if ok then return result end
-    if not main then error(result, 0) end
-    main.raised = main.raised or { error = result }
+    local task = foreground or main
+    if not task then error(result, 0) end
+    task.raised = task.raised or { error = result }
+    core.wake()
+end
+
+-- The task that runs, nil outside of one.
+function sched.current()
+    return tasks[coroutine.running()]
+end
+
+-- From now on the user talks to this task (nil: to none). Returns that of before.
+function sched.set_foreground(task)
+    local former = foreground
+    foreground = task
+    return former
+end
+
+-- Raises an error in the wait that the task that the user talks to is in, or the next one.
+function sched.break_in(err)
+    if not foreground then return end
+    foreground.raised = { error = err }
     core.wake()
 end
 
@@ -284,6 +306,11 @@ end
 -- The program is asked to end: every wait, now and later, raises err.
 function sched.interrupt(err)
     interruption = err
+end
+
+-- That error, once there is one.
+function sched.interruption()
+    return interruption
 end
 
 -- After some seconds every wait, then and later, raises err.

@@ -2,7 +2,6 @@
 -- The user at the terminal: signals that ask to end, keys after Ctrl-A, lines typed.
 
 local core = require "vmm.core"
-local prompt = require "vmm.prompt"
 local sched = require "vmm.sched"
 
 local terminal = {}
@@ -13,6 +12,8 @@ terminal.ESCAPE = 1 -- Ctrl-A
 terminal.is_tty = core.terminal.is_tty
 -- Hand every key to the guest / give the terminal back as it was found.
 terminal.raw = core.terminal.raw
+-- Hand every key to a line editor of ours.
+terminal.edit = core.terminal.edit
 terminal.restore = core.terminal.restore
 
 -- ---- signals ----------------------------------------------------------------------------
@@ -68,15 +69,23 @@ end
 
 local typed = "" -- read, but not a whole line yet
 
--- Waits for input without holding up tasks.
-local function await_input()
+local ENDED = {} -- what stands for a wait's nil
+
+-- Waits for input, and reads some of it, without holding up tasks; false at its end. meanwhile():
+-- optional, whatever it returns ends the wait and is returned as the second result.
+local function read_more(meanwhile)
     local ready = false
     local watch <close> = assert(core.watch(0, "r", function() -- luacheck: ignore watch
         ready = true
     end))
-    sched.wait(function()
-        return ready or nil
+    local why = sched.wait(function()
+        return meanwhile and meanwhile() or ready and ENDED or nil
     end)
+    if why ~= ENDED then return nil, why end
+    local bytes = core.terminal.read()
+    if not bytes or bytes == "" then return false end
+    typed = typed .. bytes
+    return true
 end
 
 -- Writes to standard output at once.
@@ -86,43 +95,75 @@ function terminal.write(text)
 end
 
 -- A line from standard input without its end; nil at the end of input. On a terminal a prompt
--- is shown first.
-function terminal.read_line(shown)
+-- is shown first. meanwhile(): optional, once it returns something what was typed is forgotten:
+-- nil and that.
+function terminal.read_line(shown, meanwhile)
     if shown and terminal.is_tty() then terminal.write(shown) end
     while not typed:find("\n", 1, true) do
-        await_input()
-        local bytes = core.terminal.read()
-        if not bytes or bytes == "" then
+        local more, why = read_more(meanwhile)
+        if not more then
             local rest = typed
             typed = ""
+            if why then return nil, why end
             return rest ~= "" and rest or nil
         end
-        typed = typed .. bytes
     end
     local line, rest = typed:match "^([^\n]*)\n(.*)$"
     typed = rest
     return line
 end
 
+-- A byte from standard input; nil at the end of input; nil and what meanwhile() returned, once it
+-- returns something.
+function terminal.read_key(meanwhile)
+    local why = meanwhile and meanwhile()
+    if why then return nil, why end
+    while typed == "" do
+        local more
+        more, why = read_more(meanwhile)
+        if not more then return nil, why or "end" end
+    end
+    local byte = typed:byte()
+    typed = typed:sub(2)
+    return byte
+end
+
+-- What was typed beyond the last line is for a VM's guest.
+function terminal.give_typed(vm)
+    local bytes = typed
+    if not vm or vm.closed then return end
+    typed = ""
+    if bytes ~= "" then vm.console.core:input(bytes) end
+end
+
 -- ---- keys -------------------------------------------------------------------------------
 
-local prompting = false -- a prompt beside a machine is open
+local prompting = 0 -- prompts that are open
+
+local Counted = {
+    __close = function()
+        prompting = prompting - 1
+    end,
+}
+
+-- Runs a prompt that is counted already.
+local function run_prompt(globals, to)
+    local counted <close> = setmetatable({}, Counted) -- luacheck: ignore counted
+    require("vmm.prompt.session").run(globals, to)
+end
+
+-- Runs a prompt to its end. globals: the environment of what is typed.
+function terminal.prompt(globals)
+    prompting = prompting + 1
+    run_prompt(globals)
+end
 
 -- The terminal is the user's, and the guest gets no keys, until the prompt is left.
 local function open_prompt(vm)
-    local held = vm.console
-    held.core:hold_input(true)
-    terminal.restore()
-    terminal.write "\n"
-    prompt.run(terminal, setmetatable({ vm = vm, vmm = require "vmm" }, {
+    run_prompt(setmetatable({ vm = vm, vmm = require "vmm" }, {
         __index = _G,
         __newindex = _G,
-    }))
-    prompting = false
-    if not vm.closed then
-        terminal.raw()
-        held.core:hold_input(false)
-    end
+    }), vm)
 end
 
 local KEYS = {}
@@ -132,10 +173,9 @@ function KEYS.x(vm)
 end
 
 function KEYS.c(vm)
-    if not prompting then
-        prompting = true
-        sched.spawn(open_prompt, vm)
-    end
+    if prompting > 0 then return end
+    prompting = prompting + 1
+    sched.spawn(open_prompt, vm)
 end
 
 -- What the key after Ctrl-A does: x quits, c opens a prompt; others do nothing.
@@ -147,7 +187,7 @@ end
 -- Waits until the user has left a prompt that is open.
 function terminal.await_prompt()
     sched.wait(function()
-        return not prompting or nil
+        return prompting == 0 or nil
     end)
 end
 

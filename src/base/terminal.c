@@ -20,8 +20,9 @@ enum signal_kind {
     ASKS,    /* to end in order */
     KILLS,   /* restore, then the former handling */
     STOPS,   /* restore, stop */
-    RESUMES, /* raw again */
+    RESUMES, /* as it was */
     EXPIRES, /* nobody took the signal that asked */
+    RESIZES, /* the window */
     NOTHING, /* only keep the default from killing */
 };
 
@@ -29,13 +30,13 @@ static const struct {
     int number;
     enum signal_kind kind;
 } SIGNALS[] = {
-    {SIGINT, ASKS},     {SIGTERM, ASKS},    {SIGHUP, ASKS},
-    {SIGQUIT, ASKS},    {SIGSEGV, KILLS},   {SIGBUS, KILLS},
-    {SIGABRT, KILLS},   {SIGFPE, KILLS},    {SIGILL, KILLS},
-    {SIGTRAP, KILLS},   {SIGSYS, KILLS},    {SIGXCPU, KILLS},
-    {SIGXFSZ, KILLS},   {SIGUSR1, KILLS},   {SIGUSR2, KILLS},
-    {SIGTSTP, STOPS},   {SIGCONT, RESUMES}, {SIGALRM, EXPIRES},
-    {SIGPIPE, NOTHING},
+    {SIGINT, ASKS},     {SIGTERM, ASKS},     {SIGHUP, ASKS},
+    {SIGQUIT, ASKS},    {SIGSEGV, KILLS},    {SIGBUS, KILLS},
+    {SIGABRT, KILLS},   {SIGFPE, KILLS},     {SIGILL, KILLS},
+    {SIGTRAP, KILLS},   {SIGSYS, KILLS},     {SIGXCPU, KILLS},
+    {SIGXFSZ, KILLS},   {SIGUSR1, KILLS},    {SIGUSR2, KILLS},
+    {SIGTSTP, STOPS},   {SIGCONT, RESUMES},  {SIGALRM, EXPIRES},
+    {SIGPIPE, NOTHING}, {SIGWINCH, RESIZES},
 };
 #define SIGNAL_COUNT (sizeof(SIGNALS) / sizeof(SIGNALS[0]))
 _Static_assert(SIGNAL_COUNT <= VMM_TERMINAL_SIGNALS_MAX, "signal table");
@@ -84,28 +85,38 @@ static bool in_foreground(const struct vmm_terminal *terminal)
     return foreground < 0 || foreground == getpgrp();
 }
 
-/* Make it raw if that is wanted and ours to do.  Async-signal-safe. */
-static int enter_raw(struct vmm_terminal *terminal)
+/* What is wanted, made of the settings found.  Output processing stays, so that
+ * a line of ours between the guest's looks right. */
+static void make_ours(struct vmm_terminal *terminal)
 {
-    if (!terminal->want_raw || terminal->asked || !in_foreground(terminal))
-        return 0;
-    if (!terminal->is_raw) {
-        /* The user may have changed it while we were stopped. */
-        if (tcgetattr(terminal->fd, &terminal->found) < 0)
-            return -1;
-        terminal->raw = terminal->found;
-        cfmakeraw(&terminal->raw);
-        terminal->raw.c_oflag |= OPOST;
-        terminal->is_raw = 1;
-    }
-    return set_mode(terminal->fd, &terminal->raw);
+    bool edits = terminal->wanted == VMM_TERMINAL_EDIT;
+
+    terminal->ours = terminal->found;
+    cfmakeraw(&terminal->ours);
+    terminal->ours.c_oflag |= OPOST;
+    if (edits)
+        terminal->ours.c_lflag |= ISIG;
 }
 
-static void leave_raw(struct vmm_terminal *terminal)
+/* Make it ours if that is wanted and ours to do.  Async-signal-safe. */
+static int enter_mode(struct vmm_terminal *terminal)
 {
-    if (terminal->is_raw && in_foreground(terminal)) {
+    if (terminal->wanted == VMM_TERMINAL_FOUND || terminal->asked ||
+        !in_foreground(terminal))
+        return 0;
+    /* The user may have changed it while we were stopped. */
+    if (!terminal->is_ours && tcgetattr(terminal->fd, &terminal->found) < 0)
+        return -1;
+    make_ours(terminal);
+    terminal->is_ours = 1;
+    return set_mode(terminal->fd, &terminal->ours);
+}
+
+static void leave_mode(struct vmm_terminal *terminal)
+{
+    if (terminal->is_ours && in_foreground(terminal)) {
         set_mode(terminal->fd, &terminal->found);
-        terminal->is_raw = 0;
+        terminal->is_ours = 0;
     }
 }
 
@@ -129,7 +140,8 @@ bool vmm_terminal_is_tty(const struct vmm_terminal *terminal)
     return isatty(terminal->fd);
 }
 
-int vmm_terminal_raw(struct vmm_terminal *terminal, struct vmm_error *err)
+static int use_mode(struct vmm_terminal *terminal, enum vmm_terminal_mode mode,
+                    struct vmm_error *err)
 {
     sigset_t former;
     int result;
@@ -138,12 +150,22 @@ int vmm_terminal_raw(struct vmm_terminal *terminal, struct vmm_error *err)
     if (!vmm_terminal_is_tty(terminal))
         return 0;
     block_signals(&former);
-    terminal->want_raw = 1;
-    result = enter_raw(terminal);
+    terminal->wanted = mode;
+    result = enter_mode(terminal);
     if (result < 0)
-        result = vmm_error_errno(err, "making the terminal raw");
+        result = vmm_error_errno(err, "setting the terminal up");
     pthread_sigmask(SIG_SETMASK, &former, NULL);
     return result;
+}
+
+int vmm_terminal_raw(struct vmm_terminal *terminal, struct vmm_error *err)
+{
+    return use_mode(terminal, VMM_TERMINAL_RAW, err);
+}
+
+int vmm_terminal_edit(struct vmm_terminal *terminal, struct vmm_error *err)
+{
+    return use_mode(terminal, VMM_TERMINAL_EDIT, err);
 }
 
 void vmm_terminal_restore(struct vmm_terminal *terminal)
@@ -154,8 +176,8 @@ void vmm_terminal_restore(struct vmm_terminal *terminal)
     if (terminal->owner != getpid())
         return;
     block_signals(&former);
-    terminal->want_raw = 0;
-    leave_raw(terminal);
+    terminal->wanted = VMM_TERMINAL_FOUND;
+    leave_mode(terminal);
     set_flags(terminal->fd_flags);
     pthread_sigmask(SIG_SETMASK, &former, NULL);
     errno = saved_errno;
@@ -177,10 +199,26 @@ static void die_of(struct vmm_terminal *terminal, int number)
     raise(number);
 }
 
+static void notice(struct vmm_terminal *terminal, int bit)
+{
+    const uint64_t one = 1;
+
+    if (!terminal->catches || terminal->owner != getpid())
+        return;
+    terminal->notices |= bit;
+    /* It can fail only when it is readable already. */
+    if (write(terminal->notice_fd, &one, sizeof(one)) < 0)
+        return;
+}
+
 static void ask(struct vmm_terminal *terminal, int number)
 {
     const uint64_t one = 1;
 
+    if (number == SIGINT && terminal->catches && terminal->owner == getpid()) {
+        notice(terminal, VMM_TERMINAL_INTERRUPT);
+        return;
+    }
     if (terminal->asked || terminal->owner != getpid()) {
         die_of(terminal, number);
         return;
@@ -210,14 +248,14 @@ static void stop(struct vmm_terminal *terminal)
     int flags[3];
 
     get_flags(flags);
-    leave_raw(terminal);
+    leave_mode(terminal);
     set_flags(terminal->fd_flags);
     sigaction(SIGTSTP, &stopping, &ours);
     raise(SIGTSTP);
     sigemptyset(&set);
     sigaddset(&set, SIGTSTP);
     pthread_sigmask(SIG_UNBLOCK, &set, &former);
-    /* Stopped here until SIGCONT, whose handler makes the terminal raw. */
+    /* Stopped here until SIGCONT, whose handler makes the terminal ours. */
     pthread_sigmask(SIG_SETMASK, &former, NULL);
     sigaction(SIGTSTP, &ours, NULL);
     set_flags(flags);
@@ -240,10 +278,13 @@ void vmm_terminal_on_signal(struct vmm_terminal *terminal, int signal,
         stop(terminal);
         break;
     case RESUMES:
-        enter_raw(terminal);
+        enter_mode(terminal);
         break;
     case EXPIRES:
         die_of(terminal, terminal->asked ? terminal->asked : signal);
+        break;
+    case RESIZES:
+        notice(terminal, VMM_TERMINAL_RESIZE);
         break;
     case NOTHING:
         break;
@@ -276,11 +317,10 @@ static bool takes_over(enum signal_kind kind, const struct sigaction *former)
     return former->sa_handler != SIG_IGN || kind == RESUMES || kind == EXPIRES;
 }
 
-static void install(struct vmm_terminal *terminal, size_t index,
-                    vmm_terminal_handler handler)
+static void install(struct vmm_terminal *terminal, size_t index)
 {
     enum signal_kind kind = SIGNALS[index].kind;
-    struct sigaction action = {.sa_sigaction = handler};
+    struct sigaction action = {.sa_sigaction = terminal->handler};
 
     if (sigaction(SIGNALS[index].number, NULL, &terminal->former[index]) < 0 ||
         !takes_over(kind, &terminal->former[index]))
@@ -292,6 +332,13 @@ static void install(struct vmm_terminal *terminal, size_t index,
         action.sa_flags |= SA_RESTART;
     terminal->handled[index] =
         sigaction(SIGNALS[index].number, &action, NULL) == 0;
+}
+
+static void uninstall(struct vmm_terminal *terminal, size_t index)
+{
+    if (terminal->handled[index])
+        sigaction(SIGNALS[index].number, &terminal->former[index], NULL);
+    terminal->handled[index] = false;
 }
 
 static int use_signal_stack(struct vmm_terminal *terminal,
@@ -314,6 +361,23 @@ static void drop_signal_stack(struct vmm_terminal *terminal)
     terminal->signal_stack = NULL;
 }
 
+static int open_fds(struct vmm_terminal *terminal, struct vmm_error *err)
+{
+    terminal->signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    terminal->notice_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (terminal->signal_fd < 0 || terminal->notice_fd < 0)
+        return vmm_error_errno(err, "creating an eventfd for signals");
+    return 0;
+}
+
+static void close_fds(struct vmm_terminal *terminal)
+{
+    if (terminal->signal_fd >= 0)
+        close(terminal->signal_fd);
+    if (terminal->notice_fd >= 0)
+        close(terminal->notice_fd);
+}
+
 int vmm_terminal_init(struct vmm_terminal *terminal, int fd,
                       vmm_terminal_handler handler, struct vmm_error *err)
 {
@@ -323,18 +387,20 @@ int vmm_terminal_init(struct vmm_terminal *terminal, int fd,
     memset(terminal, 0, sizeof(*terminal));
     terminal->fd = fd;
     terminal->owner = getpid();
+    terminal->handler = handler;
     get_flags(terminal->fd_flags);
-    terminal->signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (terminal->signal_fd < 0)
-        return vmm_error_errno(err, "creating an eventfd for signals");
-    result = use_signal_stack(terminal, err);
+    result = open_fds(terminal, err);
+    if (result == 0)
+        result = use_signal_stack(terminal, err);
     if (result < 0) {
-        close(terminal->signal_fd);
+        close_fds(terminal);
         free(terminal->signal_stack);
         return result;
     }
-    for (size_t i = 0; i < SIGNAL_COUNT; i++)
-        install(terminal, i, handler);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        if (SIGNALS[i].kind != RESIZES) /* it would cut a vCPU's run short */
+            install(terminal, i);
+    }
     return 0;
 }
 
@@ -342,12 +408,54 @@ void vmm_terminal_fini(struct vmm_terminal *terminal)
 {
     vmm_terminal_restore(terminal);
     alarm(0);
-    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
-        if (terminal->handled[i])
-            sigaction(SIGNALS[i].number, &terminal->former[i], NULL);
-    }
+    for (size_t i = 0; i < SIGNAL_COUNT; i++)
+        uninstall(terminal, i);
     drop_signal_stack(terminal);
-    close(terminal->signal_fd);
+    close_fds(terminal);
     if (terminal->asked && !terminal->taken)
         raise(terminal->asked);
+}
+
+/* ---- notices ------------------------------------------------------------ */
+
+void vmm_terminal_catch(struct vmm_terminal *terminal, bool on)
+{
+    size_t window = (size_t)signal_index(SIGWINCH);
+    sigset_t former;
+
+    if (terminal->catches == on)
+        return;
+    block_signals(&former);
+    terminal->catches = on;
+    if (on)
+        install(terminal, window);
+    else
+        uninstall(terminal, window);
+    pthread_sigmask(SIG_SETMASK, &former, NULL);
+    vmm_terminal_take_notices(terminal);
+}
+
+int vmm_terminal_notice_fd(const struct vmm_terminal *terminal)
+{
+    return terminal->notice_fd;
+}
+
+bool vmm_terminal_noticed(const struct vmm_terminal *terminal, int notice_bit)
+{
+    return (terminal->notices & notice_bit) != 0;
+}
+
+int vmm_terminal_take_notices(struct vmm_terminal *terminal)
+{
+    uint64_t count;
+    sigset_t former;
+    int notices;
+
+    block_signals(&former);
+    notices = terminal->notices;
+    terminal->notices = 0;
+    if (read(terminal->notice_fd, &count, sizeof(count)) < 0)
+        count = 0; /* nothing came */
+    pthread_sigmask(SIG_SETMASK, &former, NULL);
+    return notices;
 }

@@ -46,9 +46,10 @@ struct vmm_console {
     atomic_bool in_announce;   /* the device wants to hear of input again */
 
     pthread_mutex_t lock;
-    bool closing; /* callbacks have nothing left to do */
-    bool calling; /* a callback of a stream runs, maybe without its watch */
-    bool in_held; /* sources are not to be read */
+    bool closing;  /* callbacks have nothing left to do */
+    bool calling;  /* a callback of a stream runs, maybe without its watch */
+    bool in_held;  /* sources are not to be read */
+    bool out_held; /* sinks are not to be written */
     struct vmm_stream *streams;
     struct vmm_door *doors;
     struct vmm_console_text texts[VMM_CONSOLE_TEXTS];

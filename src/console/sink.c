@@ -19,6 +19,8 @@ void vmm_sink_write(struct vmm_stream *stream, uint64_t end)
     const struct vmm_ring *ring = &stream->console->out;
     ssize_t len = 1;
 
+    if (stream->console->out_held)
+        stream->out_position = end;
     while (len > 0 && stream->out_position < end) {
         const uint8_t *bytes;
         size_t piece = vmm_ring_view(ring, stream->out_position, end, &bytes);
@@ -64,4 +66,37 @@ void vmm_sink_ready(void *context, uint32_t events)
     pthread_mutex_unlock(&console->lock);
     vmm_console_drain(console);
     vmm_streams_end_call(console);
+}
+
+uint64_t vmm_console_hold_output(struct vmm_console *console)
+{
+    uint64_t reached;
+    struct vmm_stream *stream;
+
+    pthread_mutex_lock(&console->lock);
+    reached = vmm_ring_written(&console->out);
+    for (stream = console->streams; stream; stream = stream->next) {
+        if (stream->out.fd >= 0 && stream->out_position < reached)
+            reached = stream->out_position;
+    }
+    console->out_held = true;
+    pthread_mutex_unlock(&console->lock);
+    return reached;
+}
+
+bool vmm_console_release_output(struct vmm_console *console, uint64_t position)
+{
+    uint64_t end;
+    bool released;
+    struct vmm_stream *stream;
+
+    pthread_mutex_lock(&console->lock);
+    end = vmm_ring_written(&console->out);
+    released = position >= end;
+    for (stream = console->streams; released && stream; stream = stream->next)
+        stream->out_position = end;
+    if (released)
+        console->out_held = false;
+    pthread_mutex_unlock(&console->lock);
+    return released;
 }

@@ -47,6 +47,7 @@ struct handler_times {
     uint64_t wait_ns; /* for the lock */
     uint64_t run_ns;
 };
+void line_editor_open(lua_State *L);
 
 /* What a VM's userdata holds. */
 struct vm_box {

@@ -234,6 +234,26 @@ static int console_hold_input(lua_State *L)
     return 1;
 }
 
+/* console:hold_output() -> position from which on output is not written */
+static int console_hold_output(lua_State *L)
+{
+    struct vmm_console *console = check_console(L, 1)->console;
+
+    lua_pushinteger(L, (lua_Integer)vmm_console_hold_output(console));
+    return 1;
+}
+
+/* console:release_output([position]) -> true, or false when there is output
+ * after the position up to which the caller has shown it */
+static int console_release_output(lua_State *L)
+{
+    struct vmm_console *console = check_console(L, 1)->console;
+    lua_Integer position = luaL_optinteger(L, 2, -1);
+
+    lua_pushboolean(L, vmm_console_release_output(console, (uint64_t)position));
+    return 1;
+}
+
 /* console:input(bytes) -> how many were taken */
 static int console_input(lua_State *L)
 {
@@ -335,6 +355,8 @@ void console_open(lua_State *L)
         {"attach_pty", console_attach_pty},
         {"attach_unix", console_attach_unix},
         {"hold_input", console_hold_input},
+        {"hold_output", console_hold_output},
+        {"release_output", console_release_output},
         {"input", console_input},
         {"keys", console_keys},
         {"capture", console_capture},

@@ -37,6 +37,7 @@ int luaopen_vmm_core(lua_State *L)
     socket_open(L);
     terminal_open(L);
     virtual_open(L);
+    line_editor_open(L);
     lua_getfield(L, LUA_REGISTRYINDEX, "vmm.classes");
     lua_setfield(L, -2, "classes");
     lua_pushliteral(L, VMM_VERSION);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <lauxlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/terminal.h"
@@ -11,6 +12,9 @@
 #include "lua/terminal.h"
 
 #define READ_BYTES 4096
+
+/* How often a chunk looks whether it has been interrupted. */
+#define HOOK_INSTRUCTIONS 1000
 
 /* The registry key: only its address matters. */
 static const char terminal_key = 't';
@@ -38,6 +42,13 @@ static int terminal_is_tty(lua_State *L)
     return 1;
 }
 
+/* terminal.shows() -> is standard output a terminal, too? */
+static int terminal_shows(lua_State *L)
+{
+    lua_pushboolean(L, isatty(STDOUT_FILENO));
+    return 1;
+}
+
 /* terminal.raw() -> true: keys go to the guest one by one */
 static int terminal_raw(lua_State *L)
 {
@@ -45,6 +56,16 @@ static int terminal_raw(lua_State *L)
     struct vmm_error err = {0};
 
     return push_result(L, terminal ? vmm_terminal_raw(terminal, &err) : 0,
+                       &err);
+}
+
+/* terminal.edit() -> true: keys go to a line editor one by one */
+static int terminal_edit(lua_State *L)
+{
+    struct vmm_terminal *terminal = terminal_of(L);
+    struct vmm_error err = {0};
+
+    return push_result(L, terminal ? vmm_terminal_edit(terminal, &err) : 0,
                        &err);
 }
 
@@ -82,6 +103,85 @@ static int terminal_take_signal(lua_State *L)
     return 1;
 }
 
+/* ---- notices: Ctrl-C that does not end the program, a new window size ------
+ */
+
+/* terminal.catch(on): SIGINT interrupts what runs, instead of the program */
+static int terminal_catch(lua_State *L)
+{
+    struct vmm_terminal *terminal = terminal_of(L);
+
+    if (terminal)
+        vmm_terminal_catch(terminal, lua_toboolean(L, 1));
+    return 0;
+}
+
+/* terminal.notice_fd() -> fd, readable when there are notices; or nil */
+static int terminal_notice_fd(lua_State *L)
+{
+    struct vmm_terminal *terminal = terminal_of(L);
+
+    if (!terminal)
+        return 0;
+    lua_pushinteger(L, vmm_terminal_notice_fd(terminal));
+    return 1;
+}
+
+/* terminal.take_notices() -> interrupted, resized: since the last call */
+static int terminal_take_notices(lua_State *L)
+{
+    struct vmm_terminal *terminal = terminal_of(L);
+    int notices = terminal ? vmm_terminal_take_notices(terminal) : 0;
+
+    lua_pushboolean(L, notices & VMM_TERMINAL_INTERRUPT);
+    lua_pushboolean(L, notices & VMM_TERMINAL_RESIZE);
+    return 2;
+}
+
+/* Not in what walks all tasks, nor in what is called when a chunk is over. */
+static bool may_interrupt(lua_State *L, lua_Debug *where)
+{
+    return lua_getinfo(L, "S", where) &&
+           !strstr(where->source, "vmm/sched.lua") &&
+           !strstr(where->source, "vmm/prompt");
+}
+
+static void check_interrupt(lua_State *L, lua_Debug *where)
+{
+    struct vmm_terminal *terminal = terminal_of(L);
+
+    if (terminal && vmm_terminal_noticed(terminal, VMM_TERMINAL_INTERRUPT) &&
+        may_interrupt(L, where)) {
+        vmm_terminal_take_notices(terminal);
+        lua_pushliteral(L, "interrupted");
+        lua_error(L);
+    }
+}
+
+/* terminal.interruptible(on): SIGINT, caught, raises an error in what this
+ * coroutine, or one that it makes, computes */
+static int terminal_interruptible(lua_State *L)
+{
+    if (lua_toboolean(L, 1))
+        lua_sethook(L, check_interrupt, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
+    else
+        lua_sethook(L, NULL, 0, 0);
+    return 0;
+}
+
+/* terminal.size() -> rows, columns of the window; nothing when unknown */
+static int terminal_size(lua_State *L)
+{
+    struct winsize size;
+
+    if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0 || !size.ws_row ||
+        !size.ws_col)
+        return 0;
+    lua_pushinteger(L, size.ws_row);
+    lua_pushinteger(L, size.ws_col);
+    return 2;
+}
+
 /* terminal.read() -> bytes from standard input, at least one, "" at its end;
  * other threads may run Lua meanwhile */
 static int terminal_read(lua_State *L)
@@ -103,10 +203,17 @@ void terminal_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"is_tty", terminal_is_tty},
+        {"shows", terminal_shows},
         {"raw", terminal_raw},
+        {"edit", terminal_edit},
         {"restore", terminal_restore},
         {"signal_fd", terminal_signal_fd},
         {"take_signal", terminal_take_signal},
+        {"catch", terminal_catch},
+        {"notice_fd", terminal_notice_fd},
+        {"take_notices", terminal_take_notices},
+        {"interruptible", terminal_interruptible},
+        {"size", terminal_size},
         {"read", terminal_read},
         {NULL, NULL},
     };

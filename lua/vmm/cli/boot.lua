@@ -77,7 +77,7 @@ local function run(command, on)
         return 1, message
     end
     if command.given.i then
-        require("vmm.prompt").run(on, environment)
+        on.prompt(environment)
     end
     return wait(vm, command, on)
 end

@@ -18,8 +18,7 @@ end
 --   write(text)        to standard output
 --   complain(message)  one message to standard error
 --   note(message)      the same for what is no complaint
---   read_line(prompt)  a line from standard input, nil at its end; on a
---                      terminal the prompt is shown
+--   prompt(globals)    run a prompt to its end
 --   await_prompt()     wait until a prompt beside a machine is left
 --   vmm()              the module vmm
 --   run(fn, ...)       call fn as the main task: true and its results, or
@@ -35,7 +34,7 @@ function host.new()
         version = core.version,
         formats = core.load.formats,
         write = terminal.write,
-        read_line = terminal.read_line,
+        prompt = terminal.prompt,
         run = terminal.run,
         limit = terminal.limit,
         interrupted = terminal.interrupted,

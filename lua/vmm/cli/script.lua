@@ -78,7 +78,7 @@ local function run(command, on)
         chunk(table.unpack(command.args))
     end
     if given.i then
-        require("vmm.prompt").run(on, environment)
+        on.prompt(environment)
     end
     return 0
 end

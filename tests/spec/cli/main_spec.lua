@@ -40,6 +40,9 @@ local function fake_host(given)
     function host.read_line()
         return table.remove(host.lines, 1)
     end
+    function host.prompt(globals)
+        require("vmm.prompt").run(host, globals)
+    end
     function host.formats()
         return { "gzip", "xz" }
     end
@@ -257,15 +260,15 @@ describe("the prompt", function()
     end
 
     it("shows the values of an expression", function()
-        assert.equal("1\tnil\ttrue\n\n", prompt "1, nil, true")
+        assert.equal("1\tnil\ttrue\n", prompt "1, nil, true")
     end)
 
     it("shows nothing for a statement", function()
-        assert.equal("\n", prompt "local x = 1")
+        assert.equal("", prompt "local x = 1")
     end)
 
     it("goes on to the end of a chunk of several lines", function()
-        assert.equal("6\n\n", prompt("sum = 0", "for i = 1, 3 do",
+        assert.equal("6\n", prompt("sum = 0", "for i = 1, 3 do",
             "sum = sum + i", "end", "sum"))
         _G.sum = nil
     end)
@@ -273,11 +276,11 @@ describe("the prompt", function()
     it("shows an error and goes on", function()
         assert.equal("prompt:1: no\nstack traceback:\n"
             .. "\t[C]: in function 'error'\n\tprompt:1: in main chunk\n"
-            .. "2\n\n", prompt("error 'no'", "1 + 1"))
+            .. "2\n", prompt("error 'no'", "1 + 1"))
     end)
 
     it("shows a syntax error and goes on", function()
-        assert.equal("prompt:1: unexpected symbol near '?'\n2\n\n",
+        assert.equal("prompt:1: unexpected symbol near '?'\n2\n",
             prompt("?", "1 + 1"))
     end)
 end)

@@ -20,7 +20,7 @@ vmm() {
     program --kernel "path=.build/guest/$guest.bin,flow=flat" "$@"
     echo "code=$?"; sane
 }
-trap : INT
+trap : INT QUIT
 ]]
 
 local function session(text, seconds)
@@ -75,10 +75,9 @@ describe_here("on a terminal", function()
         terminal:send "vm.vcpus[1].state\r"
         terminal:expect "\r\nrunning\r\n> "
         terminal:send "\4"
-        terminal:expect "^\r\n"
-        terminal:await_setting "-icanon"
+        terminal:await_setting "-isig"
         terminal:send "cd"
-        terminal:expect "^cd"
+        terminal:expect "cd"
         terminal:send "end\r"
         assert.equal("PASS\ncode=0\nsane\n", terminal:finish())
     end)
@@ -89,9 +88,9 @@ describe_here("on a terminal", function()
         terminal:send "\1c"
         terminal:expect "> "
         terminal:send "vm:stop() and vm:wait().reason\r"
-        terminal:expect "\nclosed\r\n> "
+        terminal:expect "\nclosed\r\n%[vm has ended: closed%]\r\n> "
         terminal:send "\4"
-        assert.equal("\ncode=0\nsane\n", terminal:finish())
+        assert.equal("^D\ncode=0\nsane\n", terminal:finish())
     end)
 
     it("keys typed before the start reach the guest", function()
@@ -176,13 +175,15 @@ describe_here("on a terminal", function()
         assert.equal("spinning\n-icanon\ngiven back\ncode=0\nsane\n", terminal:finish())
     end)
 
-    it("Ctrl-C at the prompt of -i ends it with 130", function()
+    it("Ctrl-C at the prompt of -i does not end it, Ctrl-\\ does with 131", function()
         local terminal <close> = session [[./vmm-reference -i; echo "code=$?"; sane]]
         terminal:expect "> "
         terminal:send "6 * 7\r"
         terminal:expect "42\r\n> "
         terminal:send "\3"
-        assert.matches("code=130\nsane\n$", terminal:finish())
+        terminal:expect "%^C\r\n> "
+        terminal:send "\28"
+        assert.matches("code=131\nsane\n$", terminal:finish())
     end)
 end)
 
