@@ -40,9 +40,12 @@ VMM_API struct vmm_vcpu *vmm_machine_vcpu(const struct vmm_machine *machine,
 
 /* ---- life ---------------------------------------------------------------- */
 
-/* Start the I/O thread and every vCPU.  Once. */
+/* Start the I/O thread and every vCPU.  Once.  _paused: no instruction runs
+ * before the first resume. */
 VMM_API int vmm_machine_start(struct vmm_machine *machine,
                               struct vmm_error *err);
+VMM_API int vmm_machine_start_paused(struct vmm_machine *machine,
+                                     struct vmm_error *err);
 /* Pause every vCPU and wait until none runs (timeout_ns < 0: for ever);
  * resume.  From a vCPU thread of its own, pause only asks.  After -ETIMEDOUT
  * the request stands: wait again, or resume. */

@@ -95,9 +95,10 @@ function vm:hook_exits(names, fn) end
 ---@param on boolean
 ---@return true? ok, string? message, string? code
 function vm:trap_msrs(on) end
----Starts a thread for each vCPU and returns at once.
+---Starts a thread for each vCPU and returns at once.  paused: no instruction runs before vm:resume().
+---@param options? { paused?: boolean }
 ---@return true? ok, string? message, string? code
-function vm:start() end
+function vm:start(options) end
 ---Stops all vCPUs between two instructions.  In a handler of this VM: after it has returned.
 ---@param timeout? number
 ---@return true? ok, string? message, string? code

@@ -174,13 +174,14 @@ end
 methods.start_vcpus = methods.start_vcpus or methods.start
 
 -- vm:start(): vCPUs run on threads of their own, once those are through that wait for "ready". An
--- error of theirs is raised.
-function methods.start(vm)
+-- error of theirs is raised. With { paused = true } they run no instruction before vm:resume().
+function methods.start(vm, options)
+    local paused = argument.options("vm:start", options, { "paused" }).paused
     if vm.started then return vm:start_vcpus() end -- the core says why not
     each(vm, { ready = true }, function(fn)
         fn(vm)
     end)
-    local ok, message, code = vm:start_vcpus()
+    local ok, message, code = vm:start_vcpus(paused)
     vm.started = ok
     return ok, message, code
 end

@@ -200,13 +200,15 @@ static int vm_signal_msi(lua_State *L)
     return 1;
 }
 
-/* vm:start() -> true; vCPUs run on threads of their own */
+/* vm:start([paused]) -> true; vCPUs run on threads of their own */
 static int vm_start(lua_State *L)
 {
     struct vm_box *box = check_vm(L, 1);
     struct vmm_error err;
 
-    return push_result(L, vmm_machine_start(box->machine, &err), &err);
+    int rc = lua_toboolean(L, 2) ? vmm_machine_start_paused(box->machine, &err)
+                                 : vmm_machine_start(box->machine, &err);
+    return push_result(L, rc, &err);
 }
 
 /* vm:pause([timeout]) -> true */

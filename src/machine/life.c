@@ -98,17 +98,17 @@ static void request_stop_of_all(struct vmm_machine *machine)
         vmm_vcpu_request_stop(machine->vcpus[i]->vcpu);
 }
 
-/* All threads are there: let them run, unless the VM was stopped meanwhile,
- * which a vCPU without a thread did not get to know. */
-static void resume_unless_stopped(struct vmm_machine *machine)
+/* All threads are there: was the VM stopped meanwhile?  A vCPU without a thread
+ * did not get to know. */
+static bool stop_if_stopped(struct vmm_machine *machine)
 {
     struct vmm_stop stop;
 
     vmm_machine_stopped(machine, &stop);
     if (stop.reason == VMM_STOP_NONE)
-        vmm_machine_resume(machine);
-    else
-        request_stop_of_all(machine);
+        return false;
+    request_stop_of_all(machine);
+    return true;
 }
 
 /* Without its I/O the guest would run on, deaf and mute. */
@@ -117,7 +117,8 @@ static void on_loop_error(void *context, const struct vmm_error *err)
     vmm_machine_stop(context, VMM_STOP_ERROR, "I/O thread: %s", err->text);
 }
 
-int vmm_machine_start(struct vmm_machine *machine, struct vmm_error *err)
+static int start(struct vmm_machine *machine, bool paused,
+                 struct vmm_error *err)
 {
     struct vmm_stop stop;
 
@@ -147,8 +148,19 @@ int vmm_machine_start(struct vmm_machine *machine, struct vmm_error *err)
                          err ? err->text : "a vCPU thread did not start");
         return rc;
     }
-    resume_unless_stopped(machine);
+    if (!stop_if_stopped(machine) && !paused)
+        vmm_machine_resume(machine);
     return 0;
+}
+
+int vmm_machine_start(struct vmm_machine *machine, struct vmm_error *err)
+{
+    return start(machine, false, err);
+}
+
+int vmm_machine_start_paused(struct vmm_machine *machine, struct vmm_error *err)
+{
+    return start(machine, true, err);
 }
 
 static int64_t remaining_ns(uint64_t since_ns, int64_t timeout_ns)

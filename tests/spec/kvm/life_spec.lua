@@ -27,6 +27,31 @@ describe("a VM", function()
         end
     end)
 
+    it("that is started paused runs no instruction before it is resumed", function()
+        local vm <close> = assert(vmm.vm {
+            memory = { size_mib = 16 },
+            kernel = { path = tiny.path "poweroff" },
+        })
+        assert(vm:start { paused = true })
+        assert.equal("paused", vm.vcpus[1].state)
+        assert.equal(vm.plan.entry, vm.vcpus[1].regs.rip)
+        assert.is_nil((vm:wait { timeout = 0.1 }))
+        assert.equal(vm.plan.entry, vm.vcpus[1].regs.rip)
+        assert.same({}, vm:exit_counts())
+        assert(vm:resume())
+        assert.equal("poweroff", assert(vm:wait { timeout = 20 }).reason)
+    end)
+
+    it("that was stopped before it is started paused does not start", function()
+        local vm <close> = assert(vmm.vm {
+            memory = { size_mib = 16 },
+            kernel = { path = tiny.path "poweroff" },
+        })
+        vm:stop("closed", "not wanted")
+        local ok, _, code = vm:start { paused = true }
+        assert.same({ nil, "ECANCELED" }, { ok, code })
+    end)
+
     it("refuses to read the state of a running vCPU", function()
         local vm <close> = tiny.start "spin"
         vm.console:expect("[%w ]+\n", { timeout = 10 })
