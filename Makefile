@@ -32,7 +32,7 @@ BUILD_PACKAGES := gcc libc6-dev linux-libc-dev pkg-config lua5.4 \
 	liblua5.4-dev zlib1g-dev liblzma-dev libbz2-dev libzstd-dev liblz4-dev libcapstone-dev \
 	libedit-dev
 GUEST_PACKAGES := qemu-system-x86 busybox-static
-TEST_PACKAGES := lua-busted lua-check libcmocka-dev clang clang-format \
+TEST_PACKAGES := gdb lua-busted lua-check libcmocka-dev clang clang-format \
 	libclang-rt-14-dev procps acpica-tools cpio gzip bzip2 xz-utils lz4 zstd
 
 $(B)/packages-%: Makefile

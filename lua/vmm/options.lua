@@ -70,6 +70,19 @@ local console = {
       help = "listen on a unix socket at PATH" },
 }
 
+local gdb = {
+    { name = "unix", type = "path", metavar = "PATH", default_text = "none",
+      help = "listen on a unix socket at PATH: target remote PATH" },
+    { name = "tcp", type = "integer", metavar = "PORT", min = 0, max = 65535,
+      default_text = "none; 0 means one that is free",
+      help = "listen on a TCP port: target remote :PORT" },
+    { name = "host", type = "string", metavar = "ADDRESS",
+      default = "127.0.0.1",
+      help = "IP address to listen on; whoever can connect owns the guest" },
+    { name = "wait", type = "boolean", metavar = "true|false", default = false,
+      help = "run no instruction before the debugger says so" },
+}
+
 options.list = {
     { name = "kernel", machine = true, params = kernel,
       help = "what to boot" },
@@ -84,6 +97,8 @@ options.list = {
       pattern_help = "letters, digits and . _ -",
       max_bytes = 32, help = "name of the machine, seen in thread names" },
 
+    { name = "gdb", params = gdb,
+      help = "serve the machine of --kernel to gdb, by one of unix and tcp" },
     { name = "timeout", type = "number", metavar = "SECONDS", min = 0.001,
       max = 1e9, help = "stop the machine after this time, a script (or -e, -i) at"
         .. " its next wait, with exit code 124" },

@@ -17,7 +17,7 @@ local function wrap(of_core)
     return setmetatable({ core = of_core, wanted = { r = 0, w = 0 } }, Socket)
 end
 
--- ---- waits ------------------------------------------------------------------------------
+-- ---- waits -----------------------------------------------------------------------------------
 
 -- The fd is watched only while somebody wants to know: nothing else would take what makes it ready.
 local function update_watch(self)
@@ -64,7 +64,7 @@ local function check_timeout(what, timeout)
     if timeout ~= nil then argument.seconds(what .. ": timeout", timeout, 4) end
 end
 
--- ---- what a socket does --------------------------------------------------------------------
+-- ---- what a socket does ----------------------------------------------------------------------
 
 -- Waits for a connection; a socket, or nil, message, code ("timeout", "closed").
 function Socket:accept(timeout)
@@ -136,7 +136,7 @@ function Socket:__tostring()
     return "vmm.socket: " .. (self.closed and "closed" or "fd " .. self.core:fd())
 end
 
--- ---- making them ------------------------------------------------------------------------------
+-- ---- making them -----------------------------------------------------------------------------
 
 -- vmm.listen{ unix = path } or { tcp = port, host = "127.0.0.1" } -> socket, or nil, message, code.
 -- Port 0: one that is free. What is at the path already is replaced only if it is a socket that
@@ -176,7 +176,7 @@ end
 -- Waits until a connection that is being made is there, or refused.
 function socket.await_connected(self, timeout)
     local ready = false
-    local watch <close> = assert(core.watch(self.core:fd(), "w", function() -- luacheck: ignore watch
+    local watch <close> = assert(core.watch(self.core:fd(), "w", function()
         ready = true
     end))
     local ok, message, code = sched.wait(function()

@@ -24,6 +24,11 @@ function methods.watch_end(vm)
     end))
 end
 
+-- vm:gdb{...} (see vmm.gdb), which few scripts need.
+function methods.gdb(vm, options)
+    return require("vmm.gdb").serve(vm, options)
+end
+
 -- A guest that panicked and then rebooted, as panic=1 asks for, ended by panic.
 local function with_panic(vm, stop)
     local line = vm.console and vm.panicked and vm.console:find_line(console.PANIC)

@@ -49,6 +49,23 @@ local function wait(vm, command, on)
     return 1, message
 end
 
+--- Serve the machine to a debugger, if that was asked for.
+-- @return the server or nil; nil, message when it cannot be
+local function serve_gdb(vm, command, on)
+    local gdb = command.given.gdb
+    if not gdb then
+        return nil
+    end
+    local server, message = vm:gdb {
+        unix = gdb.unix, tcp = gdb.tcp, host = gdb.tcp and gdb.host,
+    }
+    if server then
+        on.note(("%s: for gdb: target remote %s"):format(command.config.name,
+            server.path or gdb.host .. ":" .. server.port))
+    end
+    return server, message
+end
+
 --- Start the machine, after the code of -e, which may have done so.
 -- @return true; or nil, message
 local function start(vm, command, environment)
@@ -56,7 +73,8 @@ local function start(vm, command, environment)
     if vm.closed then
         return true
     end
-    local ok, message, reason = vm:start()
+    local gdb = command.given.gdb
+    local ok, message, reason = vm:start { paused = gdb and gdb.wait }
     return ok or reason == "EBUSY" or nil, message
 end
 
@@ -69,6 +87,10 @@ local function run(command, on)
     if command.config.console == "pty" then
         on.note(("%s: console on %s"):format(command.config.name,
             vm.console.path))
+    end
+    local server <close>, refusal = serve_gdb(vm, command, on)
+    if refusal and not server then
+        return 1, refusal
     end
     local environment = code.environment(on, vm)
     local ok

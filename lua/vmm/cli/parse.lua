@@ -239,13 +239,28 @@ local function choose_console(command)
     return true
 end
 
+--- A debugger is served where there is a machine, at one place.
+-- @return true, or nil and a message
+local function check_gdb(command)
+    local gdb = command.given.gdb
+    if not gdb then
+        return true
+    elseif not gdb.unix == not gdb.tcp then
+        return nil, "--gdb: give one of: unix=PATH, tcp=PORT"
+    elseif command.action ~= "boot" then
+        return nil, "--gdb: only with --kernel and without a script;"
+            .. " a script calls vm:gdb"
+    end
+    return true
+end
+
 --- Parse the words of a command line.
 -- @param argv  list of words, without the program's name
 -- @return a table, or nil and a message of one line:
 --   action   "boot", "script", "command", "help", "version", "man", "completion"
 --   config   complete options of vmm.vm (see vmm.config)
 --   script   file name or "-"; module: of a command; args: the words after it
---   given    e = { CODE... }, i, check, timeout, completion: as given, or nil
+--   given    e = { CODE... }, i, check, timeout, completion, gdb: as given, or nil
 local function parse(argv)
     local command, message = read_words(argv,
         { config = {}, given = {}, args = {} })
@@ -259,6 +274,9 @@ local function parse(argv)
     end
     local ok
     ok, message = choose_console(command)
+    if ok then
+        ok, message = check_gdb(command)
+    end
     if not ok then
         return nil, message
     end

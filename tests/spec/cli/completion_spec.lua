@@ -85,7 +85,7 @@ describe("completion in bash", function()
     end
 
     it("offers every option, and no device of a later version", function()
-        assert.equal("--check --completion --console --help --kernel --man"
+        assert.equal("--check --completion --console --gdb --help --kernel --man"
             .. " --memory --name --timeout --vcpu --vcpus --version -e -h -i",
             offered "-")
     end)

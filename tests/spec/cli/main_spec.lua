@@ -8,9 +8,18 @@ local function fake_vm(stop, log)
     local vm = setmetatable({ log = log }, { __close = function()
         log[#log + 1] = "close"
     end })
-    function vm.start()
-        log[#log + 1] = "start"
+    function vm.start(_, options)
+        log[#log + 1] = options and options.paused and "start paused" or "start"
         return true
+    end
+    function vm.gdb(_, where)
+        if where.unix == "taken" then
+            return nil, "it exists already", "EADDRINUSE"
+        end
+        log[#log + 1] = "gdb " .. (where.unix or where.host)
+        return setmetatable({ path = where.unix, port = 1234 }, {
+            __close = function() log[#log + 1] = "gdb closed" end,
+        })
     end
     function vm.wait(_, options)
         log[#log + 1] = "wait " .. tostring(options.timeout)
@@ -139,6 +148,35 @@ describe("a machine that", function()
         assert.equal(4, host.config.vcpus.num)
         assert.equal("k", host.config.kernel.path)
         assert.equal("stdio", host.config.console)
+    end)
+end)
+
+describe("--gdb", function()
+    local POWEROFF = { reason = "poweroff", text = "" }
+
+    it("serves the machine as long as it is there, and says where", function()
+        local code, host = run({ "--gdb", "unix=/g", table.unpack(KERNEL) },
+            { stop = POWEROFF })
+        assert.equal(0, code)
+        assert.same({ "vm: for gdb: target remote /g" }, host.said)
+        assert.same({ "gdb /g", "start", "wait nil", "gdb closed", "close" },
+            host.log)
+    end)
+
+    it("starts the machine paused with wait=true", function()
+        local _, host = run({ "--gdb", "tcp=1234,wait=true",
+            table.unpack(KERNEL) }, { stop = POWEROFF })
+        assert.same({ "vm: for gdb: target remote 127.0.0.1:1234" }, host.said)
+        assert.same({ "gdb 127.0.0.1", "start paused", "wait nil",
+            "gdb closed", "close" }, host.log)
+    end)
+
+    it("that cannot listen gives 1 and why, and nothing is started", function()
+        local code, host = run({ "--gdb", "unix=taken", table.unpack(KERNEL) },
+            { stop = POWEROFF })
+        assert.equal(1, code)
+        assert.same({ "it exists already" }, host.said)
+        assert.same({ "close" }, host.log)
     end)
 end)
 
