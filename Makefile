@@ -24,18 +24,23 @@ endif
 CLANG ?= clang
 comma := ,
 B := .build
-VERSION := 0.1.0
-SOVERSION := 0
+# What depends on FEATURES; builds of several choices may share all else: make F=.build/small ...
+F := $(B)
+in_version = $(shell awk '$$2 == "VMM_$(1)" { print $$3 }' include/vmm/version.h)
+VERSION := $(call in_version,VERSION_MAJOR).$(call in_version,VERSION_MINOR).$(call \
+	in_version,VERSION_PATCH)
+SOVERSION := $(call in_version,ABI_VERSION)
+
+include src/features.mk
 
 # ---- packages: what a fresh Debian 12 lacks -----------------------------------
 BUILD_PACKAGES := gcc libc6-dev linux-libc-dev pkg-config lua5.4 \
-	liblua5.4-dev zlib1g-dev liblzma-dev libbz2-dev libzstd-dev liblz4-dev libcapstone-dev \
-	libedit-dev
+	liblua5.4-dev $(call of,PACKAGES,$(BUILT))
 GUEST_PACKAGES := qemu-system-x86 busybox-static
 TEST_PACKAGES := gdb lua-busted lua-check libcmocka-dev clang clang-format \
 	libclang-rt-14-dev procps acpica-tools cpio gzip bzip2 xz-utils lz4 zstd
 
-$(B)/packages-%: Makefile
+$(F)/packages-%: Makefile $(F)/gen/vmm_features.h
 	@mkdir -p $(@D)
 	@src/packages.sh $(PACKAGES_$*)
 	@touch $@
@@ -50,72 +55,88 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wundef -Wvla -Wpointer-arith \
 	-Wnull-dereference $(if $(WERROR),-Werror)
 WARN_gcc := -Wlogical-op -Wduplicated-cond -Wduplicated-branches
 COMPILER_KIND = $(if $(findstring clang,$(1)),clang,gcc)
-CPPFLAGS := -Iinclude -Isrc -D_GNU_SOURCE -DVMM_VERSION='"$(VERSION)"'
+CPPFLAGS := -Iinclude -Isrc -D_GNU_SOURCE
 CFLAGS ?= -O2 -g
 BASE_CFLAGS := -std=gnu11 -fPIC -fvisibility=hidden -pthread
 LUA_CFLAGS = $(shell pkg-config --cflags lua5.4)
 LUA_LIBS = $(shell pkg-config --libs lua5.4)
-LIBS := -lz -llzma -lbz2 -lzstd -llz4 -pthread -ldl
+LIBS := $(call of,LIBS,$(BUILT)) -pthread -ldl
 
-LIB_SRC := $(filter-out src/lua/%,$(wildcard src/*/*.c))
-LUA_SRC := $(wildcard src/lua/*.c)
-SCRIPTS := $(sort $(wildcard lua/vmm/*.lua lua/vmm/*/*.lua))
+SRC := $(filter-out $(call of,SRC,$(LEFT_OUT)),$(wildcard src/*/*.c))
+LIB_SRC := $(filter-out src/lua/%,$(SRC))
+LUA_SRC := $(filter src/lua/%,$(SRC))
+SCRIPTS := $(filter-out $(call of,SCRIPTS,$(LEFT_OUT)),$(sort $(wildcard \
+	lua/vmm/*.lua lua/vmm/*/*.lua)))
+# $(call objects,VARIANT,SOURCES)
+objects = $(patsubst %.c,$(F)/$(1)/%.o,$(filter $(REGISTRY_SRC),$(2))) \
+	$(patsubst %.c,$(B)/$(1)/%.o,$(filter-out $(REGISTRY_SRC),$(2)))
 BYTECODE := $(SCRIPTS:%.lua=$(B)/gen/%.luac)
-UNIT_SRC := $(wildcard tests/unit/test_*.c)
+UNIT_SRC := $(filter-out $(call of,TESTS,$(LEFT_OUT)),$(wildcard tests/unit/test_*.c))
 # What has threads: for TSan.  (KVM's guests change memory behind its back.)
-THREADED := $(foreach t,loop console ring bus vcpu serial meter trace,$(wildcard tests/unit/test_$(t)*.c))
+THREADED := $(filter $(UNIT_SRC),$(foreach t,loop console ring bus vcpu serial meter trace,$(wildcard tests/unit/test_$(t)*.c)))
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 C_FILES := $(wildcard include/vmm/*.h src/*.c src/*/*.[ch] tests/*/*.[ch] tests/guest/*/*.[ch])
+
+FORCE:
+$(F)/gen/vmm_features.h: FORCE
+	@mkdir -p $(@D)
+	@src/features.sh $@ "$(BUILT)" "$(FEATURES_ALL)"
 
 # ---- one set of rules per variant: release, asan, tsan, fuzz -----------------------
 # $(1) variant, $(2) compiler, $(3) extra flags
 define variant
-$(B)/$(1)/src/lua/%.o: src/lua/%.c | $(B)/packages-build
-	@mkdir -p $$(@D)
-	$$(call say,CC,$$@)
-	$$(Q)$(2) $$(CPPFLAGS) -I$(B)/gen $$(LUA_CFLAGS) $$(BASE_CFLAGS) $$(CFLAGS) \
-		$$(WARN) $$(WARN_$$(call COMPILER_KIND,$(2))) $(3) -MMD -MP -c -o $$@ $$<
-$(B)/$(1)/src/main.o: src/main.c | $(B)/packages-build
+$(B)/$(1)/src/lua/%.o: src/lua/%.c | $(F)/packages-build
 	@mkdir -p $$(@D)
 	$$(call say,CC,$$@)
 	$$(Q)$(2) $$(CPPFLAGS) $$(LUA_CFLAGS) $$(BASE_CFLAGS) $$(CFLAGS) \
 		$$(WARN) $$(WARN_$$(call COMPILER_KIND,$(2))) $(3) -MMD -MP -c -o $$@ $$<
-$(B)/$(1)/src/%.o: src/%.c | $(B)/packages-build
+$(B)/$(1)/src/main.o: src/main.c | $(F)/packages-build
+	@mkdir -p $$(@D)
+	$$(call say,CC,$$@)
+	$$(Q)$(2) $$(CPPFLAGS) $$(LUA_CFLAGS) $$(BASE_CFLAGS) $$(CFLAGS) \
+		$$(WARN) $$(WARN_$$(call COMPILER_KIND,$(2))) $(3) -MMD -MP -c -o $$@ $$<
+$(B)/$(1)/src/%.o: src/%.c | $(F)/packages-build
 	@mkdir -p $$(@D)
 	$$(call say,CC,$$@)
 	$$(Q)$(2) $$(CPPFLAGS) $$(BASE_CFLAGS) $$(CFLAGS) \
 		$$(WARN) $$(WARN_$$(call COMPILER_KIND,$(2))) $(3) -MMD -MP -c -o $$@ $$<
-$(B)/$(1)/scripts.o: $(B)/gen/scripts.S $(BYTECODE)
+$(patsubst %.c,$(F)/$(1)/%.o,$(REGISTRY_SRC)): $(F)/$(1)/%.o: %.c $(F)/gen/vmm_features.h \
+		| $(F)/packages-build
+	@mkdir -p $$(@D)
+	$$(call say,CC,$$@)
+	$$(Q)$(2) $$(CPPFLAGS) -iquote $(F)/gen $$(LUA_CFLAGS) $$(BASE_CFLAGS) $$(CFLAGS) \
+		$$(WARN) $$(WARN_$$(call COMPILER_KIND,$(2))) $(3) -MMD -MP -c -o $$@ $$<
+$(F)/$(1)/scripts.o: $(F)/gen/scripts.S $(BYTECODE)
 	@mkdir -p $$(@D)
 	$$(Q)$(2) -c -o $$@ $$<
-$(B)/$(1)/libvmm.a: $(LIB_SRC:%.c=$(B)/$(1)/%.o)
+$(F)/$(1)/libvmm.a: $(call objects,$(1),$(LIB_SRC)) $(F)/gen/vmm_features.h
 	$$(call say,AR,$$@)
-	$$(Q)rm -f $$@ && ar rcs $$@ $$^
-$(B)/$(1)/vmm-reference: $(B)/$(1)/src/main.o $(LUA_SRC:%.c=$(B)/$(1)/%.o) \
-		$(B)/$(1)/scripts.o $(B)/$(1)/libvmm.a
+	$$(Q)rm -f $$@ && ar rcs $$@ $$(filter %.o,$$^)
+$(F)/$(1)/vmm-reference: $(B)/$(1)/src/main.o $(call objects,$(1),$(LUA_SRC)) \
+		$(F)/$(1)/scripts.o $(F)/$(1)/libvmm.a
 	$$(call say,LD,$$@)
 	$$(Q)$(2) $$(CFLAGS) $(3) $$(LDFLAGS) -Wl,-E -o $$@ $$(filter %.o,$$^) \
-		-Wl,--whole-archive $(B)/$(1)/libvmm.a -Wl,--no-whole-archive \
+		-Wl,--whole-archive $(F)/$(1)/libvmm.a -Wl,--no-whole-archive \
 		$$(LUA_LIBS) $$(LIBS)
-$(B)/$(1)/tests/%: tests/%.c $(B)/$(1)/libvmm.a | $(B)/packages-test
+$(F)/$(1)/tests/%: tests/%.c $(F)/$(1)/libvmm.a | $(F)/packages-test
 	@mkdir -p $$(@D)
 	$$(call say,CC,$$@)
 	$$(Q)$(2) $$(CPPFLAGS) $$(BASE_CFLAGS) $$(CFLAGS) $(3) \
 		$$(if $$(findstring fuzz_,$$*),-fsanitize=fuzzer) -Wall -Wextra \
-		$(if $(WERROR),-Werror) -MMD -MP -o $$@ $$< $(B)/$(1)/libvmm.a \
+		$(if $(WERROR),-Werror) -MMD -MP -o $$@ $$< $(F)/$(1)/libvmm.a \
 		$$(if $$(findstring unit/,$$*),-lcmocka) $$(LIBS)
 endef
 $(eval $(call variant,release,$(CC),))
 $(eval $(call variant,asan,$(CC),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -fno-sanitize-recover=all))
 $(eval $(call variant,tsan,$(CC),-fsanitize=thread))
 $(eval $(call variant,fuzz,$(CLANG),-fsanitize=fuzzer-no-link$(comma)address$(comma)undefined -fno-sanitize-recover=all))
--include $(wildcard $(B)/*/*.d $(B)/*/*/*.d $(B)/*/*/*/*.d)
+-include $(wildcard $(foreach d,$(sort $(B) $(F)),$(d)/*/*.d $(d)/*/*/*.d $(d)/*/*/*/*.d))
 
 # The Lua library, embedded, compiled: that makes its loading seven times faster.
-$(B)/gen/%.luac: %.lua | $(B)/packages-build
+$(B)/gen/%.luac: %.lua | $(F)/packages-build
 	@mkdir -p $(@D)
 	$(Q)luac5.4 -o $@ $<
-$(B)/gen/scripts.S: src/lua/embed.sh $(SCRIPTS)
+$(F)/gen/scripts.S: src/lua/embed.sh $(SCRIPTS) $(F)/gen/vmm_features.h
 	@mkdir -p $(@D)
 	$(Q)src/lua/embed.sh $(B)/gen $(SCRIPTS) > $@
 
@@ -137,11 +158,11 @@ GUEST_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none,-z,noexecstack \
 
 guests: $(GUESTS) ## build the tiny guests of the tests into .build/guest
 .PHONY: guests
-$(B)/guest/%.o: tests/guest/%.c | $(B)/packages-build
+$(B)/guest/%.o: tests/guest/%.c | $(F)/packages-build
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(GUEST_CFLAGS) -MMD -MP -c -o $@ $<
-$(B)/guest/%.o: tests/guest/%.S | $(B)/packages-build
+$(B)/guest/%.o: tests/guest/%.S | $(F)/packages-build
 	@mkdir -p $(@D)
 	$(call say,AS,$@)
 	$(Q)$(CC) -MMD -MP -c -o $@ $<
@@ -166,18 +187,20 @@ $(B)/guest/%.bzimage: $(B)/guest/%.bzimage.o
 # ---- tests/bench: the yardsticks ---------------------------------------------------------
 BENCH := $(B)/bench/raw $(B)/bench/launch
 $(B)/bench/launch: LDFLAGS += -static # it runs in the lab as well
-$(B)/bench/%: tests/bench/%.c | $(B)/packages-build
+$(B)/bench/%: tests/bench/%.c | $(F)/packages-build
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) -D_GNU_SOURCE -std=gnu11 $(CFLAGS) $(WARN) -MMD -MP $(LDFLAGS) -o $@ $<
 PARTS ?=
-bench: vmm-reference guests $(BENCH) | $(B)/packages-run ## compare with a raw KVM program and with QEMU
+bench: vmm-reference guests $(BENCH) | $(F)/packages-run ## compare with a raw KVM program and with QEMU
 	$(Q)./vmm-reference tests/bench/bench.lua $(PARTS)
 .PHONY: bench
 
 # ---- products ------------------------------------------------------------------------
-R := $(B)/release
-MODULE_OBJ := $(filter-out %/front.o %/scripts.o,$(LUA_SRC:%.c=$(R)/%.o))
+R := $(F)/release
+LIB_OBJ := $(call objects,release,$(LIB_SRC))
+LUA_OBJ := $(call objects,release,$(LUA_SRC))
+MODULE_OBJ := $(filter-out %/front.o %/scripts.o,$(LUA_OBJ))
 
 all: vmm-reference libraries ## build the program and the libraries
 libraries: $(R)/libvmm.so.$(SOVERSION) $(R)/libvmm-lua.so.$(SOVERSION) \
@@ -189,14 +212,14 @@ vmm-reference: $(R)/vmm-reference
 	$(Q)cp -f $< $@
 
 # C blocks, no Lua.
-$(R)/libvmm.so.$(SOVERSION): $(LIB_SRC:%.c=$(R)/%.o)
+$(R)/libvmm.so.$(SOVERSION): $(LIB_OBJ) $(F)/gen/vmm_features.h
 	$(call say,LD,$@)
-	$(Q)$(CC) -shared -Wl,-soname,$(@F) -Wl,-z,defs $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) -shared -Wl,-soname,$(@F) -Wl,-z,defs $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS)
 	$(Q)ln -sf $(@F) $(R)/libvmm.so
 
 # The same plus the Lua library, behind one call (include/vmm/lua.h).
-$(R)/libvmm-lua.so.$(SOVERSION): $(LIB_SRC:%.c=$(R)/%.o) \
-		$(LUA_SRC:%.c=$(R)/%.o) $(R)/scripts.o
+$(R)/libvmm-lua.so.$(SOVERSION): $(LIB_OBJ) \
+		$(LUA_OBJ) $(R)/scripts.o
 	$(call say,LD,$@)
 	$(Q)$(CC) -shared -Wl,-soname,$(@F) -Wl,-z,defs $(LDFLAGS) -o $@ $^ \
 		$(LUA_LIBS) $(LIBS)
@@ -204,17 +227,17 @@ $(R)/libvmm-lua.so.$(SOVERSION): $(LIB_SRC:%.c=$(R)/%.o) \
 
 # The archives to be installed: one object each, so that only what
 # include/vmm declares is left for others to collide with.
-$(R)/static/libvmm.a: $(LIB_SRC:%.c=$(R)/%.o)
-$(R)/static/libvmm-lua.a: $(LIB_SRC:%.c=$(R)/%.o) $(LUA_SRC:%.c=$(R)/%.o) \
+$(R)/static/libvmm.a: $(LIB_OBJ)
+$(R)/static/libvmm-lua.a: $(LIB_OBJ) $(LUA_OBJ) \
 		$(R)/scripts.o
-$(R)/static/%.a:
+$(R)/static/%.a: $(F)/gen/vmm_features.h
 	@mkdir -p $(@D)
 	$(call say,AR,$@)
-	$(Q)ld -r -o $(@:.a=.o) $^ && objcopy --localize-hidden $(@:.a=.o)
+	$(Q)ld -r -o $(@:.a=.o) $(filter %.o,$^) && objcopy --localize-hidden $(@:.a=.o)
 	$(Q)rm -f $@ && ar rcs $@ $(@:.a=.o)
 
 # The C core for a stock lua5.4: not linked to liblua, which the host brings.
-$(R)/vmm/core.so: $(LIB_SRC:%.c=$(R)/%.o) $(MODULE_OBJ)
+$(R)/vmm/core.so: $(LIB_OBJ) $(MODULE_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) -shared $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -258,19 +281,19 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 .PHONY: install
 
 # ---- run -------------------------------------------------------------------------------
-run: $(B)/packages-run vmm-reference ## boot Linux to a shell (in the lab where needed)
+run: $(F)/packages-run vmm-reference ## boot Linux to a shell (in the lab where needed)
 	$(Q)./vmm-reference examples/run.lua
 .PHONY: run
 
-lab: $(B)/packages-run vmm-reference ## the same in the lab, also where the host could
+lab: $(F)/packages-run vmm-reference ## the same in the lab, also where the host could
 	$(Q)./vmm-reference lab examples/run.lua
 .PHONY: lab
 
 # ---- checks ----------------------------------------------------------------------------
 UNIT := $(UNIT_SRC:%.c=$(R)/%)
-TEST_PROGRAMS := $(UNIT) $(UNIT_SRC:%.c=$(B)/asan/%) $(THREADED:%.c=$(B)/tsan/%) \
-	$(FUZZ_SRC:%.c=$(B)/fuzz/%) $(B)/asan/vmm-reference $(B)/tsan/vmm-reference
-test: $(B)/packages-test all $(TEST_PROGRAMS) guests ## lint, unit tests, fuzzing, specs here and in the lab
+TEST_PROGRAMS := $(UNIT) $(UNIT_SRC:%.c=$(F)/asan/%) $(THREADED:%.c=$(F)/tsan/%) \
+	$(FUZZ_SRC:%.c=$(F)/fuzz/%) $(F)/asan/vmm-reference $(F)/tsan/vmm-reference
+test: $(F)/packages-test all $(TEST_PROGRAMS) guests ## lint, unit tests, fuzzing, specs here and in the lab
 	$(Q)./vmm-reference tests/run.lua
 .PHONY: test
 
@@ -278,24 +301,24 @@ unit: $(UNIT) ## build and run the C unit tests
 	$(Q)for t in $^; do ./$$t || exit 1; done
 .PHONY: unit
 
-lint: $(B)/packages-test ## style, layers, licences, warnings of gcc and clang
+lint: $(F)/packages-test ## style, layers, licences, warnings of gcc and clang
 	$(Q)tests/lint/lint.sh
 .PHONY: lint
 
 # What lint compiles: all C of the products and tests, nothing linked.
-compile: $(LIB_SRC:%.c=$(R)/%.o) $(LUA_SRC:%.c=$(R)/%.o) $(R)/src/main.o $(UNIT)
+compile: $(LIB_OBJ) $(LUA_OBJ) $(B)/release/src/main.o $(UNIT)
 .PHONY: compile
 
-asan: $(UNIT_SRC:%.c=$(B)/asan/%) $(B)/asan/vmm-reference ## unit tests under ASan and UBSan
+asan: $(UNIT_SRC:%.c=$(F)/asan/%) $(F)/asan/vmm-reference ## unit tests under ASan and UBSan
 	$(Q)for t in $(filter %/test_%,$^); do ./$$t || exit 1; done
 .PHONY: asan
 
-tsan: $(THREADED:%.c=$(B)/tsan/%) ## unit tests of what has threads under TSan
+tsan: $(THREADED:%.c=$(F)/tsan/%) ## unit tests of what has threads under TSan
 	$(Q)for t in $^; do ./$$t || exit 1; done
 .PHONY: tsan
 
 FUZZ_SECONDS ?= 20
-fuzz: $(FUZZ_SRC:%.c=$(B)/fuzz/%) ## run every fuzz target for FUZZ_SECONDS
+fuzz: $(FUZZ_SRC:%.c=$(F)/fuzz/%) ## run every fuzz target for FUZZ_SECONDS
 	$(Q)tests/fuzz/run.sh $(FUZZ_SECONDS) $^
 .PHONY: fuzz
 

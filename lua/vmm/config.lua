@@ -16,6 +16,7 @@
 --   setup    nil, or a function(vm, parts)
 -- Checking what it returned gives the same again.
 
+local features = require "vmm.features"
 local options = require "vmm.options"
 local parameter = require "vmm.parameter"
 local text = require "vmm.text"
@@ -141,6 +142,10 @@ function config.form(option, name, value, where)
             text.suggest(name, options.names(option.forms)),
             form_list(option))
     end
+    local lacking = features.lacking(form.features)
+    if lacking then
+        return nil, where(option, name) .. ": " .. lacking
+    end
     if not form.metavar then
         if value then
             return nil, string.format("%s: %s takes no value, given %s",
@@ -209,6 +214,8 @@ local function find_option(key, seen)
             options.names(options.of_machine()))
     elseif option.later then
         return nil, config.refuse_later(option, function() return key end)
+    elseif features.lacking(option.features) then
+        return nil, key .. ": " .. features.lacking(option.features)
     elseif seen[option] then
         return nil, string.format(
             "%s and %s are the same option; give one", seen[option], key)

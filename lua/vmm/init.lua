@@ -3,10 +3,12 @@
 
 local core = require "vmm.core"
 local sched = require "vmm.sched"
+require "vmm.features"
 require "vmm.vm"
 
 local vmm = {
     version = core.version,
+    features = core.features, -- which blocks are built in: { serial = true, ... }
     executable = core.executable, -- path of the running program
     host_hardware = core.host_hardware, -- does this CPU offer VMX or SVM?
     now = core.now,

@@ -8,6 +8,7 @@ local config = require "vmm.config"
 local console = require "vmm.console"
 local core = require "vmm.core"
 local cpuid = require "vmm.x86.cpuid"
+local features = require "vmm.features"
 local firmware = require "vmm.x86.firmware"
 local layout = require "vmm.x86.layout"
 local msrs = require "vmm.x86.msrs"
@@ -66,23 +67,32 @@ local function add_console(vm, to)
     }))
 end
 
+-- The devices of a PC, as far as they are built in.
+local DEVICES = {
+    { "serial", function(vm)
+        return { irq = vm:irq(layout.serial_irq), console = vm.console.core }
+    end, layout.serial_port },
+    { "i8042", function(vm) return { vm = vm } end, layout.i8042_port, layout.i8042_port + 4 },
+    { "rtc", function(vm)
+        local low, high = table.unpack(vm.memory:regions())
+        return { below_4g = low.size, above_4g = high and high.size or 0 }
+    end, layout.rtc_port },
+    { "debug_port", function() return { name = "post" } end, layout.debug_port },
+    { "pvpanic", function(vm) return { vm = vm } end, layout.pvpanic_port },
+    { "acpi_power", function(vm) return { vm = vm } end, layout.acpi_power_port,
+        feature = "acpi" },
+}
+
 local function add_devices(vm, parts)
-    local regions = vm.memory:regions()
-    local serial = core.serial { irq = vm:irq(layout.serial_irq), console = vm.console.core }
-    local i8042 = core.i8042 { vm = vm }
-    local rtc = core.rtc {
-        below_4g = regions[1].size,
-        above_4g = regions[2] and regions[2].size or 0,
-    }
-    check(vm:attach(serial, { pio = layout.serial_port }))
-    check(vm:attach(i8042, { pio = layout.i8042_port }))
-    check(vm:attach(i8042, { pio = layout.i8042_port + 4, region = 1 }))
-    if parts.rtc then check(vm:attach(rtc, { pio = layout.rtc_port })) end
-    check(vm:attach(core.debug_port { name = "post" }, { pio = layout.debug_port }))
-    if parts.pvpanic then
-        check(vm:attach(core.pvpanic { vm = vm }, { pio = layout.pvpanic_port }))
+    for _, device in ipairs(DEVICES) do
+        local name, options = device[1], device[2]
+        if features.has(device.feature or name) and parts[name] ~= false then
+            local made = check(core[name](options(vm)))
+            for region = 0, #device - 3 do
+                check(vm:attach(made, { pio = device[3 + region], region = region }))
+            end
+        end
     end
-    check(vm:attach(core.acpi_power { vm = vm }, { pio = layout.acpi_power_port }))
 end
 
 local function load_kernel(vm, options, rsdp)
@@ -100,7 +110,7 @@ local function load_kernel(vm, options, rsdp)
         slide = options.slide,
         mode = options.mode,
         address = options.flow == "flat" and options.himem_start or nil,
-        rsdp = rsdp,
+        rsdp = rsdp or nil,
     })
     boot.apply(vm.plan, vm.vcpus[1])
     image:close()
@@ -113,10 +123,17 @@ local function build(vm, kvm, options)
     add_vcpus(vm, kvm, options.vcpus)
     add_console(vm, options.console)
     -- What ACPI describes; setup may add to it, and leave out what it has devices of its own for.
-    local parts = { vcpus = #vm.vcpus, rtc = true, pvpanic = true, devices = {}, tables = {} }
+    local parts = {
+        vcpus = #vm.vcpus,
+        rtc = features.has "rtc",
+        pvpanic = features.has "pvpanic",
+        devices = {},
+        tables = {},
+    }
     if options.setup then options.setup(vm, parts) end
     add_devices(vm, parts)
-    local rsdp = check(firmware.place(vm.memory, parts))
+    local rsdp, message, code = firmware.place(vm.memory, parts)
+    check(rsdp ~= nil, message, code)
     if options.kernel then load_kernel(vm, options.kernel, rsdp) end
     return vm
 end

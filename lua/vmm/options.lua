@@ -8,6 +8,7 @@
 --   type    one plain value
 --   flag    no value
 --   later   a device this version does not have: refused by name
+-- `features` lists the blocks that must be built in for it (vmm.features).
 -- `machine` marks the options that vmm.vm{...} has as well, which has those of
 -- options.of_scripts, too.  Parameters and plain
 -- values are described by the fields that parameter.lua lists.
@@ -62,11 +63,14 @@ local vcpus = {
 }
 
 local console = {
-    { name = "stdio", help = "this terminal: Ctrl-A x quits, Ctrl-A c prompts" },
+    { name = "stdio", features = { "serial" },
+      help = "this terminal: Ctrl-A x quits, Ctrl-A c prompts" },
     { name = "capture", help = "keep the output for the script only" },
-    { name = "pty", help = "a new pseudo-terminal, whose path is printed" },
-    { name = "file", metavar = "FILE", help = "write the output to FILE" },
-    { name = "unix", metavar = "PATH",
+    { name = "pty", features = { "serial", "pty" },
+      help = "a new pseudo-terminal, whose path is printed" },
+    { name = "file", features = { "serial" }, metavar = "FILE",
+      help = "write the output to FILE" },
+    { name = "unix", features = { "serial", "unix" }, metavar = "PATH",
       help = "listen on a unix socket at PATH" },
 }
 

@@ -98,11 +98,23 @@ struct boot_unpack {
     size_t out_used; /* bytes produced */
 };
 
+/* Each by its library, straight into the output. */
+enum boot_unpack_result boot_unpack_gzip(struct boot_unpack *unpack);
+enum boot_unpack_result boot_unpack_xz(struct boot_unpack *unpack);
+enum boot_unpack_result boot_unpack_lzma(struct boot_unpack *unpack);
+enum boot_unpack_result boot_unpack_bzip2(struct boot_unpack *unpack);
+enum boot_unpack_result boot_unpack_lz4(struct boot_unpack *unpack);
+enum boot_unpack_result boot_unpack_zstd(struct boot_unpack *unpack);
+/* The result when a library wants more, though nothing is wrong with what it
+ * had. */
+enum boot_unpack_result boot_unpack_starved(const struct boot_unpack *unpack);
+
 struct boot_format {
     const char *name;
     uint8_t magic[6];
     size_t magic_bytes;
-    /* NULL: known by name, but no library unpacks it */
+    const char *feature; /* of the build that unpacks it, or NULL: none does */
+    /* NULL: known by name, but not unpacked in this build */
     enum boot_unpack_result (*unpack)(struct boot_unpack *unpack);
 };
 /* The format of a payload by its first bytes, or NULL. */

@@ -153,6 +153,13 @@ static int find_payload(const struct vmm_image *image,
                              "%s: the payload at offset 0x%" PRIx64
                              " has an unknown format",
                              image->name, info->payload_offset);
+    if (!(*format)->unpack && (*format)->feature)
+        return vmm_error_set(err, ENOTSUP,
+                             "%s: the payload at offset 0x%" PRIx64
+                             " has format %s: this build has no \"%s\" (make "
+                             "FEATURES=...)",
+                             image->name, info->payload_offset, (*format)->name,
+                             (*format)->feature);
     if (!(*format)->unpack)
         return vmm_error_set(err, ENOTSUP,
                              "%s: the payload at offset 0x%" PRIx64

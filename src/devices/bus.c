@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "vmm_features.h"
+
 #include "devices/bus_internal.h"
 #include "devices/device.h"
 
@@ -54,7 +56,8 @@ void vmm_bus_free(struct vmm_bus *bus)
     for (size_t i = 0; i < table->count; i++)
         vmm_bus_mapping_unpin(table->entries[i].mapping);
     free(table);
-    vmm_bus_taps_free(bus);
+    if (VMM_FEATURE_TAP)
+        vmm_bus_taps_free(bus);
     pthread_mutex_destroy(&bus->writers);
     free(bus);
 }

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "vmm_features.h"
+
 #include "devices/bus_internal.h"
 #include "devices/device.h"
 
@@ -127,7 +129,8 @@ static int access_bus(struct vmm_bus *bus, uint64_t address, struct data data,
 /* No tap: that is all it costs. */
 static bool is_tapped(struct vmm_bus *bus)
 {
-    return atomic_load_explicit(&bus->taps, memory_order_acquire);
+    return VMM_FEATURE_TAP &&
+           atomic_load_explicit(&bus->taps, memory_order_acquire);
 }
 
 int vmm_bus_read(struct vmm_bus *bus, uint64_t address, uint8_t *value,

@@ -25,7 +25,6 @@ struct class
 /* Register a class; leaves nothing on the stack.  Its methods table becomes
  * core.classes[name], so that the Lua library can add to it. */
 void class_open(lua_State *L, const struct class *class);
-
 /* Add methods to a class that class_open has registered. */
 void class_extend(lua_State *L, const char *name, const luaL_Reg *methods);
 
@@ -52,6 +51,7 @@ int push_error(lua_State *L, const struct vmm_error *err);
 int push_errno(lua_State *L, int code, const char *format, ...);
 /* table[name] = value, for the table on top. */
 void box_set_integer(lua_State *L, const char *name, uint64_t value);
+void box_set_boolean(lua_State *L, const char *name, bool value);
 /* A message handler for lua_pcall: the error's text with the traceback. */
 int box_traceback(lua_State *L);
 /* Push true and return 1, or push_error. */

@@ -36,9 +36,12 @@ void lua_device_open(lua_State *L);
 void lua_tap_open(lua_State *L);
 void doorbell_open(lua_State *L);
 void console_open(lua_State *L);
+void console_pty_open(lua_State *L);
+void console_unix_open(lua_State *L);
 void events_open(lua_State *L);
 void virtual_open(lua_State *L);
 void socket_open(lua_State *L);
+void line_editor_open(lua_State *L);
 
 /* Of Lua that vCPU threads ran while the VM measured; under the script's lock.
  */
@@ -47,7 +50,6 @@ struct handler_times {
     uint64_t wait_ns; /* for the lock */
     uint64_t run_ns;
 };
-void line_editor_open(lua_State *L);
 
 /* What a VM's userdata holds. */
 struct vm_box {
@@ -57,6 +59,7 @@ struct vm_box {
     unsigned users;      /* waits on it under way, with the lock released */
     struct console_box *consoles;
     struct doorbell_box *doorbells;
+    void (*close_doorbells)(struct vm_box *vm); /* NULL: there were none */
     atomic_uint hooked; /* exits that the script is asked about (hooks.c) */
     struct notifier notifier; /* events of the VM, for vm:happened */
     struct handler_times handlers;
@@ -98,10 +101,8 @@ void vcpu_push(lua_State *L, int vm_index, struct vmm_vcpu *vcpu);
 /* Push an exit as a table (exit.c). */
 void exit_push(lua_State *L, const struct vmm_exit *exit);
 
-/* Detach and free what the VM's consoles and doorbells hold, before the machine
- * is freed. */
+/* Detach and free what the VM's consoles hold, before the machine is freed. */
 void console_close_all(struct vm_box *vm);
-void doorbell_close_all(struct vm_box *vm);
 
 /* hooks.c: for a new VM, at index; for its pvpanic; around its close, the first
  * of which returns what the second one takes. */
@@ -132,11 +133,8 @@ int trace_end(lua_State *L);
 int trace_take(lua_State *L);
 
 int vm_new(lua_State *L); /* kvm:create_vm{...} */
-/* vm:device{...}, vm:tap{...}, vm:doorbell{...}, vm:attach(...),
- * vm:create_console{...} */
+/* vm:device{...}, vm:attach(...), vm:create_console{...} */
 int lua_device_new(lua_State *L);
-int lua_tap_new(lua_State *L);
-int doorbell_new(lua_State *L);
 int device_attach(lua_State *L);
 int console_new(lua_State *L);
 

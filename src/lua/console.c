@@ -202,30 +202,6 @@ static int console_attach_file(lua_State *L)
     return push_result(L, rc, &err);
 }
 
-/* console:attach_pty() -> path */
-static int console_attach_pty(lua_State *L)
-{
-    struct console_box *box = check_console(L, 1);
-    char path[128];
-    struct vmm_error err;
-
-    if (vmm_console_attach_pty(box->console, path, sizeof(path), &err))
-        return push_error(L, &err);
-    lua_pushstring(L, path);
-    return 1;
-}
-
-/* console:attach_unix(path) -> true */
-static int console_attach_unix(lua_State *L)
-{
-    struct console_box *box = check_console(L, 1);
-    const char *path = luaL_checkstring(L, 2);
-    struct vmm_error err;
-
-    return push_result(L, vmm_console_attach_unix(box->console, path, &err),
-                       &err);
-}
-
 /* console:hold_input(on) -> true: what is typed is not for the guest */
 static int console_hold_input(lua_State *L)
 {
@@ -352,8 +328,6 @@ void console_open(lua_State *L)
     static const luaL_Reg methods[] = {
         {"attach", console_attach},
         {"attach_file", console_attach_file},
-        {"attach_pty", console_attach_pty},
-        {"attach_unix", console_attach_unix},
         {"hold_input", console_hold_input},
         {"hold_output", console_hold_output},
         {"release_output", console_release_output},

@@ -3,9 +3,14 @@
 #include <limits.h>
 #include <unistd.h>
 
-#include "lua/classes.h"
+#include "vmm_features.h"
+
+#include "lua/device.h"
+#include "lua/image.h"
 #include "lua/terminal.h"
+
 #include <vmm/lua.h>
+#include <vmm/version.h>
 
 /* The path of the running program: what a script starts to run itself. */
 static void set_executable(lua_State *L)
@@ -19,6 +24,49 @@ static void set_executable(lua_State *L)
     lua_setfield(L, -2, "executable");
 }
 
+/* What may be left out: src/features.mk says which files each has. */
+static void open_features(lua_State *L)
+{
+    if (VMM_FEATURE_SERIAL)
+        device_serial_open(L);
+    if (VMM_FEATURE_I8042)
+        device_i8042_open(L);
+    if (VMM_FEATURE_RTC)
+        device_rtc_open(L);
+    if (VMM_FEATURE_PVPANIC)
+        device_pvpanic_open(L);
+    if (VMM_FEATURE_DEBUG_PORT)
+        device_debug_port_open(L);
+    if (VMM_FEATURE_ACPI)
+        device_acpi_power_open(L);
+    if (VMM_FEATURE_ELF)
+        image_elf_open(L);
+    if (VMM_FEATURE_BZIMAGE)
+        image_bzimage_open(L);
+    if (VMM_FEATURE_TAP)
+        lua_tap_open(L);
+    if (VMM_FEATURE_DOORBELL)
+        doorbell_open(L);
+    if (VMM_FEATURE_PTY)
+        console_pty_open(L);
+    if (VMM_FEATURE_UNIX)
+        console_unix_open(L);
+}
+
+/* core.features: { serial = true, ... }, of all features there are. */
+static void set_features(lua_State *L)
+{
+    static const struct {
+        const char *name;
+        bool built;
+    } features[] = {VMM_FEATURES_TABLE};
+
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof(features) / sizeof(*features); i++)
+        box_set_boolean(L, features[i].name, features[i].built);
+    lua_setfield(L, -2, "features");
+}
+
 int luaopen_vmm_core(lua_State *L)
 {
     script_open(L);
@@ -30,17 +78,17 @@ int luaopen_vmm_core(lua_State *L)
     vcpu_open(L);
     device_open(L);
     lua_device_open(L);
-    lua_tap_open(L);
-    doorbell_open(L);
     console_open(L);
     events_open(L);
     socket_open(L);
     terminal_open(L);
     virtual_open(L);
     line_editor_open(L);
+    open_features(L);
+    set_features(L);
     lua_getfield(L, LUA_REGISTRYINDEX, "vmm.classes");
     lua_setfield(L, -2, "classes");
-    lua_pushliteral(L, VMM_VERSION);
+    lua_pushstring(L, vmm_version());
     lua_setfield(L, -2, "version");
     set_executable(L);
     return 1;

@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-/* C devices in Lua: vmm.serial{...} and its kin, irq lines, vm:attach. */
-#include "lua/classes.h"
+/* C devices in Lua: what all have in common, irq lines, vm:attach. */
+#include "lua/device.h"
 
 /* ---- irq lines -------------------------------------------------------------
  */
-
-struct irq_box {
-    struct vm_box *vm;
-    struct vmm_irq_line line;
-};
 
 int irq_push(lua_State *L, int vm_index, uint32_t gsi)
 {
@@ -24,7 +19,7 @@ int irq_push(lua_State *L, int vm_index, uint32_t gsi)
     return 1;
 }
 
-static struct irq_box *check_irq(lua_State *L, int arg)
+struct irq_box *check_irq(lua_State *L, int arg)
 {
     struct irq_box *box = luaL_checkudata(L, arg, IRQ_CLASS);
 
@@ -77,12 +72,6 @@ static int irq_pulse(lua_State *L)
 /* ---- devices ---------------------------------------------------------------
  */
 
-struct device_box {
-    struct vmm_device *device;
-    struct vm_box *vm; /* whose lines and console it has; NULL: nobody's */
-    struct console_box *console; /* what a serial port is connected to */
-};
-
 struct vmm_device *check_device(lua_State *L, int arg)
 {
     struct device_box *box = luaL_checkudata(L, arg, DEVICE_CLASS);
@@ -125,158 +114,24 @@ static int device_tostring(lua_State *L)
     return 1;
 }
 
-/* Push the box of a device with the power line of the VM in options.vm. */
-static struct device_box *power_box(lua_State *L, struct vmm_power_line *line)
+struct device_box *device_box_new(lua_State *L, int vm_index)
 {
-    lua_getfield(L, 1, "vm");
-    struct vm_box *vm = check_vm(L, -1);
-    vmm_machine_power_line(vm->machine, line);
+    int vm = vm_index ? lua_absindex(L, vm_index) : 0;
     struct device_box *box = box_new(L, sizeof(*box), DEVICE_CLASS);
-    box->vm = vm;
-    box_anchor(L, -1, -2);
+
+    if (vm) {
+        box->vm = lua_touserdata(L, vm);
+        box_anchor(L, -1, vm);
+    }
     return box;
 }
 
-static size_t serial_output(void *context, const uint8_t *bytes, size_t len)
+struct device_box *device_box_of_power(lua_State *L,
+                                       struct vmm_power_line *line)
 {
-    return vmm_console_output(context, bytes, len);
-}
-
-static size_t serial_pull(void *context, uint8_t *bytes, size_t max)
-{
-    return vmm_console_pull(context, bytes, max);
-}
-
-static void serial_drained(void *context)
-{
-    vmm_console_announce(context);
-}
-
-static void on_input_ready(void *context)
-{
-    vmm_serial_input_ready(context);
-}
-
-static void on_output_ready(void *context)
-{
-    vmm_serial_output_ready(context);
-}
-
-/* vmm.serial{ irq = line, console = console } -> device */
-static int serial_new(lua_State *L)
-{
-    struct vmm_serial_config config = {0};
-    struct vmm_error err;
-
-    options_check(L, 1, "vmm.serial", "irq console");
-    lua_settop(L, 1);
-    struct vm_box *vm = NULL;
-    if (lua_getfield(L, 1, "irq") != LUA_TNIL) {
-        config.irq = check_irq(L, -1)->line;
-        vm = check_irq(L, -1)->vm;
-    }
-    struct console_box *console = NULL;
-    if (lua_getfield(L, 1, "console") != LUA_TNIL) {
-        console = check_console(L, -1);
-        if (vm && vm != console->vm)
-            return luaL_error(L, "vmm.serial: the irq and the console are of "
-                                 "different VMs");
-        vm = console->vm;
-        config.output = serial_output;
-        config.pull = serial_pull;
-        config.drained = serial_drained;
-        config.context = console->console;
-    }
-    struct device_box *box = box_new(L, sizeof(*box), DEVICE_CLASS);
-    if (vmm_serial_new(&config, &box->device, &err))
-        return push_error(L, &err);
-    box->vm = vm;
-    box->console = console;
-    box_anchor(L, -1, console ? 3 : 2); /* and that, its VM */
-    if (console) {
-        struct vmm_console_port port = {.input_ready = on_input_ready,
-                                        .output_ready = on_output_ready,
-                                        .context = box->device};
-        vmm_console_connect(console->console, &port);
-        console->port = box->device;
-    }
-    return 1;
-}
-
-/* vmm.i8042{ vm = vm } -> device */
-static int i8042_new(lua_State *L)
-{
-    struct vmm_power_line power;
-    struct vmm_error err;
-
-    options_check(L, 1, "vmm.i8042", "vm");
-    struct device_box *box = power_box(L, &power);
-    if (vmm_i8042_new(&power, &box->device, &err))
-        return push_error(L, &err);
-    return 1;
-}
-
-/* vmm.acpi_power{ vm = vm } -> device */
-static int acpi_power_new(lua_State *L)
-{
-    struct vmm_power_line power;
-    struct vmm_error err;
-
-    options_check(L, 1, "vmm.acpi_power", "vm");
-    struct device_box *box = power_box(L, &power);
-    if (vmm_acpi_power_new(&power, &box->device, &err))
-        return push_error(L, &err);
-    return 1;
-}
-
-/* vmm.pvpanic{ vm = vm } -> device */
-static int pvpanic_new(lua_State *L)
-{
-    struct vmm_pvpanic_config config;
-    struct vmm_error err;
-
-    options_check(L, 1, "vmm.pvpanic", "vm");
     lua_getfield(L, 1, "vm");
-    struct vm_box *vm = check_vm(L, -1);
-    hooks_pvpanic(vm, &config);
-    struct device_box *box = box_new(L, sizeof(*box), DEVICE_CLASS);
-    box->vm = vm;
-    box_anchor(L, -1, lua_absindex(L, -2));
-    if (vmm_pvpanic_new(&config, &box->device, &err))
-        return push_error(L, &err);
-    return 1;
-}
-
-/* vmm.rtc{ below_4g = bytes, above_4g = bytes } -> device */
-static int rtc_new(lua_State *L)
-{
-    struct vmm_error err;
-
-    options_check(L, 1, "vmm.rtc", "below_4g above_4g");
-    struct vmm_rtc_config config = {
-        .below_4g_bytes =
-            (uint64_t)option_integer(L, 1, "below_4g", 0, 0, LUA_MAXINTEGER),
-        .above_4g_bytes =
-            (uint64_t)option_integer(L, 1, "above_4g", 0, 0, LUA_MAXINTEGER),
-    };
-    struct device_box *box = box_new(L, sizeof(*box), DEVICE_CLASS);
-    if (vmm_rtc_new(&config, &box->device, &err))
-        return push_error(L, &err);
-    return 1;
-}
-
-/* vmm.debug_port{ name =, value = } -> device */
-static int debug_port_new(lua_State *L)
-{
-    struct vmm_error err;
-
-    options_check(L, 1, "vmm.debug_port", "name value");
-    const char *name = option_string(L, 1, "name", "debug");
-    uint8_t value = (uint8_t)option_integer(L, 1, "value", 0xff, 0, 0xff);
-    struct device_box *box = box_new(L, sizeof(*box), DEVICE_CLASS);
-    if (vmm_debug_port_new(name, value, &box->device, &err))
-        return push_error(L, &err);
-    return 1;
+    vmm_machine_power_line(check_vm(L, -1)->machine, line);
+    return device_box_new(L, -1);
 }
 
 /*
@@ -334,17 +189,7 @@ void device_open(lua_State *L)
     static const luaL_Reg getters[] = {{"name", device_name}, {NULL, NULL}};
     static const struct class class = {
         .name = DEVICE_CLASS, .methods = methods, .getters = getters};
-    static const luaL_Reg constructors[] = {
-        {"serial", serial_new},
-        {"i8042", i8042_new},
-        {"pvpanic", pvpanic_new},
-        {"rtc", rtc_new},
-        {"acpi_power", acpi_power_new},
-        {"debug_port", debug_port_new},
-        {NULL, NULL},
-    };
 
     class_open(L, &irq_class);
     class_open(L, &class);
-    luaL_setfuncs(L, constructors, 0);
 }

@@ -65,7 +65,7 @@ static void unlink_from_vm(struct doorbell_box *box)
         *link = box->next;
 }
 
-void doorbell_close_all(struct vm_box *vm)
+static void close_all(struct vm_box *vm)
 {
     while (vm->doorbells) {
         struct doorbell_box *box = vm->doorbells;
@@ -152,7 +152,7 @@ static int connect(lua_State *L, struct doorbell_box *box,
  * vm:doorbell{ pio = port | mmio = address, len = 1 | 2 | 4 | 8, value =,
  *              function(count) } -> doorbell
  */
-int doorbell_new(lua_State *L)
+static int doorbell_new(lua_State *L)
 {
     struct vm_box *vm = check_vm(L, 1);
     struct place place = {.pio = false, .len = 1};
@@ -181,6 +181,7 @@ int doorbell_new(lua_State *L)
         release(box);
         return push_error(L, &err);
     }
+    vm->close_doorbells = close_all;
     box->next = vm->doorbells;
     vm->doorbells = box;
     vm_push_kept(L, 1);
@@ -198,6 +199,8 @@ void doorbell_open(lua_State *L)
                                        {NULL, NULL}};
     static const struct class class = {.name = DOORBELL_CLASS,
                                        .methods = methods};
+    static const luaL_Reg of_vm[] = {{"doorbell", doorbell_new}, {NULL, NULL}};
 
     class_open(L, &class);
+    class_extend(L, VM_CLASS, of_vm);
 }

@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-/* Images and loaders in Lua: the table vmm.load. */
-#include "lua/classes.h"
-
-struct image_box {
-    struct vmm_image image;
-    bool open;
-};
+/* Images in Lua, and loaders that take any: the table vmm.load. */
+#include "lua/image.h"
 
 struct vmm_image *check_image(lua_State *L, int arg)
 {
@@ -104,126 +99,6 @@ static int image_read(lua_State *L)
 /* ---- loaders ---------------------------------------------------------------
  */
 
-static void set_boolean(lua_State *L, const char *name, bool value)
-{
-    lua_pushboolean(L, value);
-    lua_setfield(L, -2, name);
-}
-
-static int push_elf_info(lua_State *L, const struct vmm_elf_info *info)
-{
-    lua_createtable(L, 0, 6);
-    box_set_integer(L, "entry", info->entry);
-    box_set_integer(L, "entry_gpa", info->entry_gpa);
-    box_set_integer(L, "low", info->low);
-    box_set_integer(L, "high", info->high);
-    set_boolean(L, "has_pvh", info->has_pvh);
-    if (info->has_pvh)
-        box_set_integer(L, "pvh_entry", info->pvh_entry);
-    return 1;
-}
-
-static int push_bzimage_info(lua_State *L, const struct vmm_bzimage_info *info)
-{
-    lua_createtable(L, 0, 16);
-    box_set_integer(L, "protocol", info->protocol);
-    set_boolean(L, "loadable_64", info->loadable_64);
-    set_boolean(L, "relocatable", info->relocatable);
-    box_set_integer(L, "preferred_gpa", info->preferred_gpa);
-    box_set_integer(L, "alignment", info->alignment);
-    box_set_integer(L, "init_size", info->init_size);
-    box_set_integer(L, "initrd_addr_max", info->initrd_addr_max);
-    box_set_integer(L, "cmdline_size_max", info->cmdline_size_max);
-    box_set_integer(L, "payload_offset", info->payload_offset);
-    box_set_integer(L, "payload_bytes", info->payload_bytes);
-    box_set_integer(L, "kernel_offset", info->kernel_offset);
-    box_set_integer(L, "kernel_bytes", info->kernel_bytes);
-    lua_pushstring(L, info->payload_format);
-    lua_setfield(L, -2, "payload_format");
-    lua_pushlstring(L, (const char *)info->setup_header,
-                    info->setup_header_bytes);
-    lua_setfield(L, -2, "setup_header");
-    return 1;
-}
-
-static int load_elf_inspect(lua_State *L)
-{
-    struct vmm_elf_info info;
-    struct vmm_error err;
-
-    if (vmm_elf_inspect(check_image(L, 1), &info, &err))
-        return push_error(L, &err);
-    return push_elf_info(L, &info);
-}
-
-/* load.elf(mem, image [, { min_gpa =, slide = }]) -> info */
-static int load_elf(lua_State *L)
-{
-    struct vmm_memory *memory = check_memory(L, 1);
-    struct vmm_image *image = check_image(L, 2);
-    struct vmm_elf_info info;
-    struct vmm_error err;
-    uint64_t min_gpa = 0, slide = 0;
-
-    if (!lua_isnoneornil(L, 3)) {
-        options_check(L, 3, "load.elf", "min_gpa slide");
-        min_gpa =
-            (uint64_t)option_integer(L, 3, "min_gpa", 0, 0, LUA_MAXINTEGER);
-        slide = (uint64_t)option_integer(L, 3, "slide", 0, 0, LUA_MAXINTEGER);
-    }
-    if (vmm_elf_load(image, memory, min_gpa, slide, &info, &err))
-        return push_error(L, &err);
-    return push_elf_info(L, &info);
-}
-
-static int load_bzimage_inspect(lua_State *L)
-{
-    struct vmm_bzimage_info info;
-    struct vmm_error err;
-
-    if (vmm_bzimage_inspect(check_image(L, 1), &info, &err))
-        return push_error(L, &err);
-    return push_bzimage_info(L, &info);
-}
-
-/* load.bzimage(mem, image, gpa) -> info */
-static int load_bzimage(lua_State *L)
-{
-    struct vmm_memory *memory = check_memory(L, 1);
-    struct vmm_image *image = check_image(L, 2);
-    vmm_gpa_t gpa = (uint64_t)luaL_checkinteger(L, 3);
-    struct vmm_bzimage_info info;
-    struct vmm_error err;
-
-    if (vmm_bzimage_load(image, memory, gpa, &info, &err))
-        return push_error(L, &err);
-    return push_bzimage_info(L, &info);
-}
-
-/* load.unpack(image) -> image of the vmlinux inside */
-static int load_unpack(lua_State *L)
-{
-    struct vmm_image *image = check_image(L, 1);
-    struct image_box *box = box_new(L, sizeof(*box), IMAGE_CLASS);
-    struct vmm_error err;
-
-    if (vmm_bzimage_unpack(image, &box->image, &err))
-        return push_error(L, &err);
-    box->open = true;
-    return 1;
-}
-
-/* load.relocate(mem, image, slide) -> true */
-static int load_relocate(lua_State *L)
-{
-    struct vmm_memory *memory = check_memory(L, 1);
-    struct vmm_image *image = check_image(L, 2);
-    uint64_t slide = (uint64_t)luaL_checkinteger(L, 3);
-    struct vmm_error err;
-
-    return push_result(L, vmm_elf_relocate(image, memory, slide, &err), &err);
-}
-
 /* load.raw(mem, image, gpa) -> true */
 static int load_raw(lua_State *L)
 {
@@ -255,19 +130,6 @@ static int load_initrd(lua_State *L)
     return 2;
 }
 
-/* load.formats() -> array of the payload formats that load.unpack unpacks */
-static int load_formats(lua_State *L)
-{
-    const char *name;
-
-    lua_newtable(L);
-    for (size_t i = 0; (name = vmm_bzimage_unpack_format(i)); i++) {
-        lua_pushstring(L, name);
-        lua_seti(L, -2, (lua_Integer)i + 1);
-    }
-    return 1;
-}
-
 void image_open(lua_State *L)
 {
     static const luaL_Reg methods[] = {
@@ -284,13 +146,6 @@ void image_open(lua_State *L)
     static const luaL_Reg loaders[] = {
         {"open", image_from_file},
         {"bytes", image_from_string},
-        {"elf_inspect", load_elf_inspect},
-        {"elf", load_elf},
-        {"bzimage_inspect", load_bzimage_inspect},
-        {"bzimage", load_bzimage},
-        {"unpack", load_unpack},
-        {"formats", load_formats},
-        {"relocate", load_relocate},
         {"raw", load_raw},
         {"initrd", load_initrd},
         {NULL, NULL},

@@ -136,7 +136,7 @@ static struct tap_box *make(lua_State *L)
  *         write = function(tap, offset, size, value) -> value | nil | false }
  * -> tap, which is the options table itself
  */
-int lua_tap_new(lua_State *L)
+static int lua_tap_new(lua_State *L)
 {
     struct vm_box *vm = check_vm(L, 1);
     struct place place;
@@ -163,6 +163,8 @@ void lua_tap_open(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"__gc", tap_gc}, {NULL, NULL}};
     static const struct class class = {.name = TAP_CLASS, .methods = methods};
+    static const luaL_Reg of_vm[] = {{"tap", lua_tap_new}, {NULL, NULL}};
 
     class_open(L, &class);
+    class_extend(L, VM_CLASS, of_vm);
 }

@@ -89,7 +89,8 @@ static int vm_close(lua_State *L)
     script_acquire(box->script, was_handler);
     script_await_unused(box->script, &box->users);
     console_close_all(box);
-    doorbell_close_all(box);
+    if (box->close_doorbells)
+        box->close_doorbells(box);
     notifier_close(&box->notifier);
     vmm_machine_stopped(machine, &stop);
     box->machine = NULL;
@@ -351,8 +352,6 @@ void vm_open(lua_State *L)
         {"signal_msi", vm_signal_msi},
         {"attach", device_attach},
         {"device", lua_device_new},
-        {"tap", lua_tap_new},
-        {"doorbell", doorbell_new},
         {"start", vm_start},
         {"pause", vm_pause},
         {"resume", vm_resume},

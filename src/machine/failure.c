@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmm_features.h"
+
 #include "machine/internal.h"
 
 #define INSTRUCTION_BYTES_MAX 15
@@ -85,6 +87,8 @@ static void add_place(struct line *line, struct vmm_machine *machine,
     add(line, ", bytes");
     for (size_t i = 0; i < count; i++)
         add(line, " %02x", bytes[i]);
+    if (!VMM_FEATURE_DISASSEMBLE)
+        return;
     machine_disassemble(bytes, count, linear, bits, mnemonic, sizeof(mnemonic));
     if (mnemonic[0])
         add(line, " (%s)", mnemonic);

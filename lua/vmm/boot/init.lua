@@ -1,13 +1,22 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- Boot flows by name, or chosen by the image.
 
+local features = require "vmm.features"
+
 local boot = {}
 
 boot.flows = {
-    linux64 = require "vmm.boot.linux64",
-    pvh = require "vmm.boot.pvh",
     flat = require "vmm.boot.flat",
 }
+
+-- What each flow needs to be built in.
+local NEEDS = { linux64 = { "elf" }, pvh = { "elf" } }
+
+for name, needs in pairs(NEEDS) do
+    if not features.lacking(needs) then
+        boot.flows[name] = require("vmm.boot." .. name)
+    end
+end
 
 local BY_KIND = { elf = "linux64", bzimage = "linux64" }
 
@@ -21,6 +30,9 @@ function boot.load(options)
         return nil, format:format(image.name), "ENOEXEC"
     end
     local flow = boot.flows[name]
+    if not flow and NEEDS[name] then
+        return nil, ("flow %s: %s"):format(name, features.lacking(NEEDS[name])), "ENOTSUP"
+    end
     if not flow then
         return nil, ("flow %s: must be linux64, pvh or flat"):format(name), "EINVAL"
     end

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- The text of --help, and the words about options that the manual shares.
 
+local features = require "vmm.features"
 local options = require "vmm.options"
 local parameter = require "vmm.parameter"
 
@@ -120,7 +121,10 @@ local function describe(option)
     end
     local parts = { entry(2, written, option.help) }
     for _, part in ipairs(option.params or option.forms) do
-        parts[#parts + 1] = entry(INDENT, help.assignment(part), meaning(part))
+        if not features.lacking(part.features) then
+            parts[#parts + 1] = entry(INDENT, help.assignment(part),
+                meaning(part))
+        end
     end
     return table.concat(parts)
 end
@@ -128,7 +132,8 @@ end
 local function describe_all(title, wanted)
     local parts = { "\n", title, "\n" }
     for _, option in ipairs(options.list) do
-        if not option.later and wanted(option) then
+        if not option.later and wanted(option)
+            and not features.lacking(option.features) then
             parts[#parts + 1] = describe(option)
         end
     end
@@ -141,17 +146,35 @@ local function choices_of(option_name, param_name)
         options.find(option.params, param_name).choices, " ")
 end
 
+--- The names of those entries of a list that this build has.
+local function built_in(list)
+    local names = {}
+    for _, form in ipairs(list) do
+        if not features.lacking(form.features) then
+            names[#names + 1] = form.name
+        end
+    end
+    return table.concat(names, " ")
+end
+
+local function kernels(formats)
+    local elf, bzimage = features.has "elf", features.has "bzimage"
+    return (elf and "ELF, " or "") .. "raw" .. (bzimage
+        and ", bzImage (unpacks " .. table.concat(formats, " ") .. ")" or "")
+end
+
 --- The text of --version: the version, and what is built in.
+-- @param formats  list of the kernel payloads that are unpacked
 function help.version(version, formats)
+    local flows = features.has "elf" and choices_of("kernel", "flow") or "flat"
     local console = options.find(options.list, "console")
     return table.concat {
         "vmm-reference ", version, "\n",
         "Lua:           ", _VERSION:match "[%d.]+", "\n",
-        "kernels:       ELF, raw, bzImage (unpacks ",
-        table.concat(formats, " "), ")\n",
-        "boot flows:    ", choices_of("kernel", "flow"), "\n",
-        "consoles:      ", table.concat(options.names(console.forms), " "),
-        "\n",
+        "kernels:       ", kernels(formats), "\n",
+        "boot flows:    ", flows, "\n",
+        "consoles:      ", built_in(console.forms), "\n",
+        "features:      ", wrap(table.concat(features.names(), " "), 15), "\n",
     }
 end
 

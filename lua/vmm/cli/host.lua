@@ -32,7 +32,7 @@ function host.new()
     exit_in_order(core)
     local on = {
         version = core.version,
-        formats = core.load.formats,
+        formats = core.load.formats or function() return {} end,
         write = terminal.write,
         prompt = terminal.prompt,
         run = terminal.run,

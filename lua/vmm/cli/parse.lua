@@ -5,13 +5,14 @@
 --   vmm-reference [options] lab [args...]
 
 local config = require "vmm.config"
+local features = require "vmm.features"
 local options = require "vmm.options"
 local parameter = require "vmm.parameter"
 local split = require "vmm.cli.split"
 local text = require "vmm.text"
 
 -- First words that are not scripts, and the modules whose main(args) they run.
-local COMMANDS = { lab = "vmm.lab" }
+local COMMANDS = { lab = { module = "vmm.lab", features = { "lab" } } }
 
 --- How a message names an option, as it was written, and a parameter of it.
 local function place_of(written)
@@ -173,17 +174,23 @@ local function option_at(argv, at, command, seen)
 end
 
 --- Where the script is and what it gets.
+-- @return the command, or nil and a message
 local function positional(argv, at, command)
     local first = argv[at]
     if not first then
-        return
+        return command
     end
     command.args = table.move(argv, at + 1, #argv, 1, {})
-    if COMMANDS[first] then
-        command.module = COMMANDS[first]
+    local known = COMMANDS[first]
+    local lacking = known and features.lacking(known.features)
+    if lacking then
+        return nil, first .. ": " .. lacking
+    elseif known then
+        command.module = known.module
     else
         command.script = first
     end
+    return command
 end
 
 local function read_words(argv, command)
@@ -200,7 +207,7 @@ local function read_words(argv, command)
         at, stop = next_at, outcome
     end
     if not stop then
-        positional(argv, at, command)
+        return positional(argv, at, command)
     end
     return command
 end

@@ -2,9 +2,10 @@
 -- What a PC's firmware would have left in memory below 1 MiB: ACPI and MP tables, and code at
 -- the reset vector.
 
-local acpi = require "vmm.x86.acpi"
+local features = require "vmm.features"
 local layout = require "vmm.x86.layout"
-local mptable = require "vmm.x86.mptable"
+local acpi = features.has "acpi" and require "vmm.x86.acpi"
+local mptable = features.has "mptable" and require "vmm.x86.mptable"
 
 local firmware = {}
 
@@ -21,20 +22,24 @@ end
 
 -- Writes all of it to guest memory. options: acpi.build's. More CPUs than an MP table can
 -- describe are described by ACPI alone.
--- Returns the address of the RSDP, for boot.load's option rsdp, or nil, message, code.
+-- Returns the address of the RSDP, for boot.load's option rsdp (false: ACPI is not built in), or
+-- nil, message, code.
 function firmware.place(mem, options)
-    local tables, message, code = acpi.build(options)
-    if not tables then return nil, message, code end
-    local pieces = { tables, { base = layout.reset_vector, bytes = reset_vector() } }
-    if options.vcpus <= mptable.CPUS_MAX then
+    local pieces, rsdp = {}, false
+    if acpi then
+        local tables, message, code = acpi.build(options)
+        if not tables then return nil, message, code end
+        pieces = { tables, { base = layout.reset_vector, bytes = reset_vector() } }
+        rsdp = tables.rsdp
+    end
+    if mptable and options.vcpus <= mptable.CPUS_MAX then
         pieces[#pieces + 1] = mptable.build { vcpus = options.vcpus }
     end
     for _, piece in ipairs(pieces) do
-        local ok
-        ok, message, code = mem:write(piece.base, piece.bytes)
+        local ok, message, code = mem:write(piece.base, piece.bytes)
         if not ok then return nil, message, code end
     end
-    return tables.rsdp
+    return rsdp
 end
 
 return firmware

@@ -1,0 +1,90 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- The blocks that a build may leave out (src/features.mk), and what scripts find of them then:
+-- one line that says so.
+
+local core = require "vmm.core"
+
+local features = {}
+
+-- What each block gives. "rtc" is a function of the core, "load.elf" one of core.load, "vm:tap" a
+-- method of a class, "vmm.lab" a module. What is missing answers nil, message, "ENOTSUP"; a
+-- module raises the message when it is required.
+local GIVES = {
+    serial = { "serial" },
+    i8042 = { "i8042" },
+    rtc = { "rtc" },
+    pvpanic = { "pvpanic" },
+    debug_port = { "debug_port" },
+    acpi = { "acpi_power", "vmm.x86.acpi", "vmm.x86.acpi_resource", "vmm.x86.aml" },
+    mptable = { "vmm.x86.mptable" },
+    tap = { "vm:tap" },
+    doorbell = { "vm:doorbell" },
+    elf = { "load.elf", "load.elf_inspect", "load.relocate", "vmm.boot.linux64", "vmm.boot.pvh" },
+    bzimage = { "load.bzimage", "load.bzimage_inspect", "load.unpack" },
+    pty = { "console_core:attach_pty" },
+    unix = { "console_core:attach_unix" },
+    guests = { "vmm.guests", "vmm.initramfs", "vmm.cpio" },
+    lab = { "vmm.lab" },
+}
+
+--- What to say of a block that is not built in.
+local function refusal(feature)
+    return ('this build has no "%s" (make FEATURES=...)'):format(feature)
+end
+
+--- Is a block built in?  Raises for a name that no block has.
+function features.has(feature)
+    local built = core.features[feature]
+    if built == nil then
+        error(("no feature is called %q"):format(feature), 2)
+    end
+    return built
+end
+
+--- What to say when one of a list of blocks (or nil) is not built in; nil when all are.
+function features.lacking(list)
+    for _, feature in ipairs(list or {}) do
+        if not features.has(feature) then
+            return refusal(feature)
+        end
+    end
+    return nil
+end
+
+--- The names of the blocks that are built in, sorted.
+function features.names()
+    local names = {}
+    for name, built in pairs(core.features) do
+        names[#names + 1] = built and name or nil
+    end
+    table.sort(names)
+    return names
+end
+
+local function stand_in(name, feature)
+    local class, method = name:match "^([%w_]+):([%w_]+)$"
+    local public = (class or name:find "^vmm%.") and name or "vmm." .. name
+    local message = public .. ": " .. refusal(feature)
+    local function absent()
+        return nil, message, "ENOTSUP"
+    end
+    if class then
+        core.classes["vmm." .. class][method] = absent
+    elseif public == name then
+        package.preload[name] = function()
+            error(message, 0)
+        end
+    elseif name:find "^load%." then
+        core.load[name:sub(6)] = absent
+    else
+        core[name] = absent
+    end
+end
+
+for feature, names in pairs(GIVES) do
+    for _, name in ipairs(features.has(feature) and {} or names) do
+        stand_in(name, feature)
+    end
+end
+
+return features

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+# The blocks that a build may leave out: a line each.
+#
+#   make                              all of them
+#   make FEATURES="serial elf"        these (what they need has to be named)
+#   make FEATURES="-lab -bzimage"     all but these and those that need them
+#
+# $(call block,NAME,C files,Lua files,libraries,packages,what it needs,unit tests)
+# A block is opened in src/lua/core.c; lua/vmm/features.lua names what scripts then miss.
+
+block = $(eval $(call block_is,$(1),$(2),$(3),$(4),$(5),$(6),$(7)))
+define block_is
+FEATURES_ALL += $(1)
+SRC_OF_$(1) := $(wildcard $(2))
+SCRIPTS_OF_$(1) := $(wildcard $(3))
+LIBS_OF_$(1) := $(4)
+PACKAGES_OF_$(1) := $(5)
+NEEDS_OF_$(1) := $(6)
+TESTS_OF_$(1) := $(wildcard $(7:%=tests/unit/test_%.c))
+endef
+
+# ---- devices
+$(call block,serial,src/devices/serial*.c src/lua/device_serial.c,,,,,serial*)
+$(call block,i8042,src/devices/i8042.c src/lua/device_i8042.c,,,,,i8042)
+$(call block,rtc,src/devices/rtc*.c src/lua/device_rtc.c,,,,,rtc)
+$(call block,pvpanic,src/devices/pvpanic.c src/lua/device_pvpanic.c,,,,,pvpanic)
+$(call block,debug_port,src/devices/debug_port.c src/lua/device_debug_port.c)
+$(call block,acpi,src/devices/acpi_power.c src/lua/device_acpi_power.c,lua/vmm/x86/a*.lua,,,,acpi_power)
+$(call block,mptable,,lua/vmm/x86/mptable.lua)
+$(call block,tap,src/devices/bus_tap.c src/lua/lua_tap.c,,,,,bus_tap)
+$(call block,doorbell,src/lua/doorbell.c)
+
+# ---- kernels: ELF with the boot flows of Linux, bzImage, and what its payload is packed with
+ELF_FLOWS := cmdline kernel linux64 pvh zero_page
+$(call block,elf,src/boot/elf*.c src/lua/image_elf.c,$(ELF_FLOWS:%=lua/vmm/boot/%.lua),,,,elf* relocate)
+$(call block,bzimage,src/boot/bzimage.c src/boot/unpack.c src/boot/unpack_formats.c \
+	src/lua/image_bzimage.c,,,,elf,bzimage* unpack*)
+$(call block,gzip,src/boot/unpack_gzip.c,,-lz,zlib1g-dev,bzimage,bzimage* unpack*)
+$(call block,xz,src/boot/unpack_xz.c,,-llzma,liblzma-dev,bzimage,bzimage* unpack*)
+$(call block,bzip2,src/boot/unpack_bzip2.c,,-lbz2,libbz2-dev,bzimage,bzimage* unpack*)
+$(call block,lz4,src/boot/unpack_lz4.c,,-llz4,liblz4-dev,bzimage,bzimage* unpack*)
+$(call block,zstd,src/boot/unpack_zstd.c,,-lzstd,libzstd-dev,bzimage,bzimage* unpack*)
+
+# ---- where a console may go, beside stdio, files and the script
+$(call block,pty,src/console/pty.c src/lua/console_pty.c,,,,,console*)
+$(call block,unix,src/console/unix.c src/lua/console_unix.c,,,,,console*)
+
+# ---- tools
+$(call block,disassemble,src/machine/disassemble.c,,,libcapstone-dev)
+$(call block,guests,,lua/vmm/guests.lua lua/vmm/initramfs.lua lua/vmm/cpio.lua)
+$(call block,lab,,lua/vmm/lab.lua lua/vmm/lab/*.lua,,,guests)
+
+# The files that include vmm_features.h: all that is compiled anew for another choice.
+REGISTRY_SRC := src/base/version.c src/boot/unpack_formats.c src/devices/bus.c \
+	src/devices/bus_access.c src/machine/failure.c src/lua/core.c
+
+# ---- what FEATURES says ------------------------------------------------------------------
+FEATURES ?= all
+named := $(filter-out -%,$(FEATURES))
+unwanted := $(patsubst -%,%,$(filter -%,$(FEATURES)))
+unknown := $(filter-out all $(FEATURES_ALL),$(named) $(unwanted))
+$(if $(unknown),$(error FEATURES: unknown $(unknown); valid: all $(FEATURES_ALL)))
+
+# $(1) and, in the end, all that need one of them
+with_users = $(if $(filter-out $(1),$(call users,$(1))),$(call \
+	with_users,$(1) $(filter-out $(1),$(call users,$(1)))),$(1))
+users = $(foreach f,$(FEATURES_ALL),$(if $(filter $(NEEDS_OF_$(f)),$(1)),$(f)))
+
+# Only "-x"s: from all.
+base := $(if $(named),$(named),$(if $(unwanted),all))
+BUILT := $(filter $(if $(filter all,$(base)),%,$(base)),$(FEATURES_ALL))
+BUILT := $(filter-out $(call with_users,$(unwanted)),$(BUILT))
+$(foreach f,$(BUILT),$(foreach need,$(filter-out $(BUILT),$(NEEDS_OF_$(f))),$(error \
+	FEATURES: $(f) needs $(need))))
+LEFT_OUT := $(filter-out $(BUILT),$(FEATURES_ALL))
+
+of = $(foreach f,$(2),$($(1)_OF_$(f)))
