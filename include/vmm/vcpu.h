@@ -151,6 +151,45 @@ VMM_API int vmm_vcpu_set_cpuid(struct vmm_vcpu *vcpu,
 /* KVM_TRANSLATE: guest virtual to physical; -EFAULT when not mapped. */
 VMM_API int vmm_vcpu_translate(struct vmm_vcpu *vcpu, uint64_t gva,
                                vmm_gpa_t *gpa, struct vmm_error *err);
+
+/* ---- debug ------------------------------------------------------------ */
+
+enum vmm_hardware_break_kind {
+    VMM_HARDWARE_NONE,
+    VMM_HARDWARE_EXECUTE, /* len 1; the exit comes before the instruction */
+    VMM_HARDWARE_WRITE,   /* the exit comes after it */
+    VMM_HARDWARE_ACCESS,  /* reads and writes */
+};
+
+#define VMM_HARDWARE_BREAKS 4
+
+/* What KVM_SET_GUEST_DEBUG makes exit, as VMM_EXIT_DEBUG. */
+struct vmm_vcpu_debug {
+    bool software;    /* INT3 (exception 3) */
+    bool hardware;    /* every #DB, those of `at` and the guest's own */
+    bool single_step; /* after one instruction (exception 1, DR6.BS) */
+    bool block_irqs;  /* no interrupt gets in, where KVM can do that */
+    /* Raise this in the guest: an exit that was the guest's own. */
+    bool inject_breakpoint; /* #BP */
+    bool inject_debug;      /* #DB */
+    struct {
+        enum vmm_hardware_break_kind kind;
+        uint64_t gva;
+        uint8_t len;           /* 1, 2, 4, 8; gva is a multiple of it */
+    } at[VMM_HARDWARE_BREAKS]; /* with hardware; the guest's own debug registers
+                                  do nothing meanwhile */
+};
+
+/* Set it, until it is set anew.  The vCPU must be paused or held, or the caller
+ * its own thread; else -EBUSY.  Before each single step set it again: the
+ * instruction may have changed the trap flag. */
+VMM_API int vmm_vcpu_set_debug(struct vmm_vcpu *vcpu,
+                               const struct vmm_vcpu_debug *debug,
+                               struct vmm_error *err);
+/* vmm_vcpu_run_once that gives VMM_EXIT_NONE after limit_ns. */
+VMM_API int vmm_vcpu_run_limited(struct vmm_vcpu *vcpu, struct vmm_exit *exit,
+                                 int64_t limit_ns, struct vmm_error *err);
+
 /* KVM_NMI.  A running vCPU gets it at its next entry, for which it is
  * kicked. */
 VMM_API int vmm_vcpu_nmi(struct vmm_vcpu *vcpu, struct vmm_error *err);
@@ -218,6 +257,24 @@ VMM_API void vmm_vcpu_request_stop(struct vmm_vcpu *vcpu);
  * that runs: a vmm_vcpu_run_once under way, or the next one, gives
  * VMM_EXIT_NONE at once (by SIGRTMIN, which its caller must not block). */
 VMM_API void vmm_vcpu_kick(struct vmm_vcpu *vcpu);
+
+/*
+ * Hold a vCPU out of the guest for a moment, beside pause and resume, which
+ * neither end a hold nor are ended by it.  Holds count.  The request returns at
+ * once; any thread but the vCPU's own.
+ */
+VMM_API void vmm_vcpu_request_hold(struct vmm_vcpu *vcpu);
+VMM_API void vmm_vcpu_end_hold(struct vmm_vcpu *vcpu);
+/*
+ * Wait until a held vCPU is out of the guest: there it stays until the hold
+ * ends.  It may be in its exit handler still.  -ETIMEDOUT (timeout_ns < 0 waits
+ * for ever).  From its own thread: 0.
+ */
+VMM_API int vmm_vcpu_wait_held(struct vmm_vcpu *vcpu, int64_t timeout_ns);
+/* In its exit handler a vCPU counts as inside the guest to those who hold it,
+ * unless a kick has come.  Before the handler waits for other vCPUs to be held
+ * it calls this: then it counts as out, and no two wait for each other. */
+VMM_API void vmm_vcpu_step_aside(struct vmm_vcpu *vcpu);
 
 /*
  * Wait until the thread is neither RUNNING nor STOPPING.  timeout_ns < 0 waits

@@ -12,6 +12,7 @@ local methods = core.classes["vmm.vm"]
 -- On the script's thread, in the order of a VM's life.
 local EVENTS = {
     "ready", -- before the first instruction
+    "break", -- a breakpoint or watchpoint has stopped it (vmm.debug)
     "crashloaded", -- a crash kernel takes over from one that has panicked (pvpanic)
     "stop", -- the end, whatever the reason; then each reason as an event of its own
     "reboot",
@@ -131,6 +132,7 @@ end
 --   ready                       fn(vm) when vm:start is called
 --   stop, or a reason           fn(stop) at the end, once; stop as vm:stopped gives it
 --   crashloaded                 fn()
+--   break                       fn(hit), the VM being paused; see vm:breakpoint
 --   an exit's event, "exit"     fn(vcpu_index, exit), on the vCPU's thread, may not wait. What it
 --                               returns: what a read gives (an integer, or all bytes), true: done,
 --                               nil: the default

@@ -8,6 +8,7 @@ local sched = require "vmm.sched"
 require "vmm.hooks"
 require "vmm.virtual"
 require "vmm.vcpu"
+require "vmm.debug"
 
 local methods = core.classes["vmm.vm"]
 

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <vmm/kvm.h>
 #include <vmm/vcpu.h>
@@ -78,6 +79,10 @@ struct vmm_vcpu {
     enum vmm_vcpu_thread_state state;
     bool pause_requested; /* RUNNING, and to be PAUSED soon */
     bool nmi_requested;
+    unsigned holds;     /* see vcpu_hold.c */
+    bool entered;       /* may be in the guest: has not come out since it was
+                           let in */
+    bool aside;         /* immediate_exit is set by step_aside alone */
     bool borrowed;      /* run_once is under way outside the vCPU's thread */
     pthread_t borrower; /* valid while borrowed */
     bool joining;
@@ -101,6 +106,12 @@ int vmm_kvm_check_required(int (*check)(void *context, int capability),
 /* Prepare the part of a vCPU that needs no KVM: 0 or -errno. */
 int vmm_vcpu_init(struct vmm_vcpu *vcpu, uint32_t id, struct kvm_run *run,
                   int (*enter)(struct vmm_vcpu *vcpu));
+/* vmm_vcpu_kick with the lock held. */
+void vmm_vcpu_kick_locked(struct vmm_vcpu *vcpu);
+/* It is out of the guest, and immediate_exit keeps it there. */
+void vmm_vcpu_left(struct vmm_vcpu *vcpu);
+/* Its own thread runs it once: true when nobody holds it. */
+bool vmm_vcpu_let_in(struct vmm_vcpu *vcpu);
 /* Make a signal interrupt KVM_RUN and do nothing else. */
 int vmm_vcpu_install_kick(int signal_number, struct vmm_error *err);
 /* Its thread must have been joined. */
@@ -128,7 +139,17 @@ bool vmm_exit_decode(struct kvm_run *run, struct vmm_exit *exit);
  */
 int vmm_vcpu_hold(struct vmm_vcpu *vcpu, const char *doing,
                   struct vmm_error *err);
+/* The same for what does not mind that an access may be incomplete: allowed
+ * as well while somebody holds the vCPU out of the guest. */
+int vmm_vcpu_hold_held(struct vmm_vcpu *vcpu, const char *doing,
+                       struct vmm_error *err);
 void vmm_vcpu_release(struct vmm_vcpu *vcpu);
+
+/* pthread_cond_wait on `changed`, until a deadline of CLOCK_MONOTONIC
+ * (timeout_ns < 0 when it was made: for ever).  0 or ETIMEDOUT. */
+int vmm_vcpu_await_change(struct vmm_vcpu *vcpu, int64_t timeout_ns,
+                          const struct timespec *deadline);
+struct timespec vmm_vcpu_deadline(int64_t timeout_ns);
 
 /* -ENOBUFS with *size set when *size < needed, else 0 with *size = needed. */
 int vmm_state_room(const char *name, size_t *size, size_t needed,

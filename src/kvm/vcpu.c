@@ -137,6 +137,8 @@ int vmm_vcpu_step(struct vmm_vcpu *vcpu, struct vmm_exit *exit,
     if (!vcpu->exit_ready) {
         int r = vcpu->enter(vcpu);
 
+        if (__atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_RELAXED))
+            vmm_vcpu_left(vcpu);
         if (r == -EINTR || r == -EAGAIN) {
             /* exit_reason is stale now; what was pending is completed. */
             vcpu->io_pending = false;
@@ -176,8 +178,8 @@ int vmm_vcpu_settle(struct vmm_vcpu *vcpu, struct vmm_error *err)
     return 0;
 }
 
-int vmm_vcpu_hold(struct vmm_vcpu *vcpu, const char *doing,
-                  struct vmm_error *err)
+static int lock_stopped(struct vmm_vcpu *vcpu, bool held_suffices,
+                        const char *doing, struct vmm_error *err)
 {
     pthread_mutex_lock(&vcpu->lock);
     if (vmm_vcpu_is_self(vcpu))
@@ -185,9 +187,23 @@ int vmm_vcpu_hold(struct vmm_vcpu *vcpu, const char *doing,
     if (!vcpu->borrowed && vcpu->state != VMM_VCPU_RUNNING &&
         vcpu->state != VMM_VCPU_STOPPING)
         return 0;
+    if (held_suffices && !vcpu->borrowed && vcpu->holds && !vcpu->entered)
+        return 0;
     pthread_mutex_unlock(&vcpu->lock);
     return vmm_error_set(err, EBUSY, "vCPU %" PRIu32 " runs: pause it to %s",
                          vcpu->id, doing);
+}
+
+int vmm_vcpu_hold(struct vmm_vcpu *vcpu, const char *doing,
+                  struct vmm_error *err)
+{
+    return lock_stopped(vcpu, false, doing, err);
+}
+
+int vmm_vcpu_hold_held(struct vmm_vcpu *vcpu, const char *doing,
+                       struct vmm_error *err)
+{
+    return lock_stopped(vcpu, true, doing, err);
 }
 
 void vmm_vcpu_release(struct vmm_vcpu *vcpu)
@@ -202,7 +218,10 @@ static int run_borrowed(struct vmm_vcpu *vcpu, struct vmm_exit *exit,
     int r = vmm_vcpu_install_kick(VMM_KICK_SIGNAL, err);
     if (r < 0)
         return r;
-    r = vmm_vcpu_hold(vcpu, "run it once", err);
+    while ((r = vmm_vcpu_hold(vcpu, "run it once", err)) == 0 && vcpu->holds) {
+        pthread_cond_wait(&vcpu->changed, &vcpu->lock);
+        vmm_vcpu_release(vcpu);
+    }
     if (r < 0)
         return r;
     vcpu->borrowed = true;
@@ -224,8 +243,13 @@ int vmm_vcpu_run_once(struct vmm_vcpu *vcpu, struct vmm_exit *exit,
                       struct vmm_error *err)
 {
     vmm_error_clear(err);
-    if (vmm_vcpu_is_self(vcpu))
-        return vmm_vcpu_step(vcpu, exit, err);
+    if (vmm_vcpu_is_self(vcpu)) {
+        if (vmm_vcpu_let_in(vcpu))
+            return vmm_vcpu_step(vcpu, exit, err);
+        exit->type = VMM_EXIT_NONE;
+        exit->number = KVM_EXIT_INTR;
+        return 0;
+    }
     return run_borrowed(vcpu, exit, err);
 }
 
@@ -252,7 +276,7 @@ int vmm_vcpu_translate(struct vmm_vcpu *vcpu, uint64_t gva, vmm_gpa_t *gpa,
     struct kvm_translation translation = {.linear_address = gva};
 
     vmm_error_clear(err);
-    int r = vmm_vcpu_hold(vcpu, "translate an address", err);
+    int r = vmm_vcpu_hold_held(vcpu, "translate an address", err);
     if (r < 0)
         return r;
     if (ioctl(vcpu->fd, KVM_TRANSLATE, &translation) < 0)

@@ -56,9 +56,9 @@ int vmm_vcpu_install_kick(int signal_number, struct vmm_error *err)
     return 0;
 }
 
-/* Lock held. */
-static void kick(struct vmm_vcpu *vcpu)
+void vmm_vcpu_kick_locked(struct vmm_vcpu *vcpu)
 {
+    vcpu->aside = false;
     __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
     if (vmm_vcpu_is_self(vcpu))
         return;
@@ -72,7 +72,7 @@ static void kick(struct vmm_vcpu *vcpu)
 void vmm_vcpu_kick(struct vmm_vcpu *vcpu)
 {
     pthread_mutex_lock(&vcpu->lock);
-    kick(vcpu);
+    vmm_vcpu_kick_locked(vcpu);
     pthread_mutex_unlock(&vcpu->lock);
 }
 
@@ -166,11 +166,15 @@ static bool wait_for_turn(struct vmm_vcpu *vcpu, bool first)
                 tell(vcpu, VMM_VCPU_SETTLED);
                 pthread_cond_broadcast(&vcpu->changed);
             }
+        } else if (vcpu->holds) {
+            pthread_cond_wait(&vcpu->changed, &vcpu->lock);
         } else {
             serve_nmi(vcpu);
             if (waited)
                 tell(vcpu, VMM_VCPU_RESUMED);
             __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+            vcpu->aside = false;
+            vcpu->entered = true;
             return true;
         }
     }
@@ -201,6 +205,8 @@ static void *thread_main(void *argument)
         pthread_mutex_unlock(&vcpu->lock);
         go_on = run_until_kick(vcpu);
         pthread_mutex_lock(&vcpu->lock);
+        vcpu->entered = false;
+        pthread_cond_broadcast(&vcpu->changed);
     }
     /* Its state is read after the end as well. */
     if (!vcpu->borrowed)
@@ -223,7 +229,7 @@ int vmm_vcpu_nmi(struct vmm_vcpu *vcpu, struct vmm_error *err)
     pthread_mutex_lock(&vcpu->lock);
     if (vcpu->state == VMM_VCPU_RUNNING && !vmm_vcpu_is_self(vcpu)) {
         vcpu->nmi_requested = true;
-        kick(vcpu);
+        vmm_vcpu_kick_locked(vcpu);
     } else if (vcpu->borrowed) {
         r = vmm_error_set(err, EBUSY, "vCPU %" PRIu32 " is being run once",
                           vcpu->id);
@@ -316,7 +322,7 @@ void vmm_vcpu_request_pause(struct vmm_vcpu *vcpu)
     pthread_mutex_lock(&vcpu->lock);
     if (vcpu->state == VMM_VCPU_RUNNING) {
         vcpu->pause_requested = true;
-        kick(vcpu);
+        vmm_vcpu_kick_locked(vcpu);
     }
     pthread_mutex_unlock(&vcpu->lock);
 }
@@ -339,7 +345,7 @@ static void request_stop(struct vmm_vcpu *vcpu)
         return;
     vcpu->state = VMM_VCPU_STOPPING;
     pthread_cond_broadcast(&vcpu->changed);
-    kick(vcpu);
+    vmm_vcpu_kick_locked(vcpu);
 }
 
 void vmm_vcpu_request_stop(struct vmm_vcpu *vcpu)
@@ -349,8 +355,11 @@ void vmm_vcpu_request_stop(struct vmm_vcpu *vcpu)
     pthread_mutex_unlock(&vcpu->lock);
 }
 
-static struct timespec deadline_after(int64_t timeout_ns)
+struct timespec vmm_vcpu_deadline(int64_t timeout_ns)
 {
+    if (timeout_ns < 0)
+        return (struct timespec){0};
+
     const int64_t second = 1000000000;
     struct timespec at;
 
@@ -364,21 +373,25 @@ static struct timespec deadline_after(int64_t timeout_ns)
     return at;
 }
 
+int vmm_vcpu_await_change(struct vmm_vcpu *vcpu, int64_t timeout_ns,
+                          const struct timespec *deadline)
+{
+    return timeout_ns < 0
+               ? pthread_cond_wait(&vcpu->changed, &vcpu->lock)
+               : pthread_cond_timedwait(&vcpu->changed, &vcpu->lock, deadline);
+}
+
 int vmm_vcpu_wait_stopped(struct vmm_vcpu *vcpu, int64_t timeout_ns)
 {
-    struct timespec deadline;
+    struct timespec deadline = vmm_vcpu_deadline(timeout_ns);
     int r = 0;
 
     if (vmm_vcpu_is_self(vcpu))
         return -EDEADLK;
-    if (timeout_ns >= 0)
-        deadline = deadline_after(timeout_ns);
     pthread_mutex_lock(&vcpu->lock);
     while (r == 0 && (vcpu->state == VMM_VCPU_RUNNING ||
                       vcpu->state == VMM_VCPU_STOPPING))
-        r = timeout_ns < 0 ? pthread_cond_wait(&vcpu->changed, &vcpu->lock)
-                           : pthread_cond_timedwait(&vcpu->changed, &vcpu->lock,
-                                                    &deadline);
+        r = vmm_vcpu_await_change(vcpu, timeout_ns, &deadline);
     pthread_mutex_unlock(&vcpu->lock);
     return -r;
 }
@@ -391,7 +404,7 @@ int vmm_vcpu_join(struct vmm_vcpu *vcpu)
     request_stop(vcpu);
     /* Whoever runs it once gets it back first, and the vCPU is left alone. */
     if (vcpu->borrowed)
-        kick(vcpu);
+        vmm_vcpu_kick_locked(vcpu);
     while (vcpu->joining || vcpu->borrowed)
         pthread_cond_wait(&vcpu->changed, &vcpu->lock);
     if (vcpu->state != VMM_VCPU_NO_THREAD) {

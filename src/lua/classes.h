@@ -50,6 +50,7 @@ struct handler_times {
     uint64_t wait_ns; /* for the lock */
     uint64_t run_ns;
 };
+void debug_open(lua_State *L); /* adds to the VM's class */
 
 /* What a VM's userdata holds. */
 struct vm_box {
@@ -98,6 +99,8 @@ int irq_push_from(lua_State *L, int vm_index);
 struct vmm_vcpu *vcpu_at(lua_State *L, int arg);
 /* Push a vCPU object. */
 void vcpu_push(lua_State *L, int vm_index, struct vmm_vcpu *vcpu);
+/* Its index in vm.vcpus, from 1. */
+lua_Integer vcpu_index(const struct vm_box *vm, const struct vmm_vcpu *vcpu);
 /* Push an exit as a table (exit.c). */
 void exit_push(lua_State *L, const struct vmm_exit *exit);
 
@@ -107,6 +110,7 @@ void console_close_all(struct vm_box *vm);
 /* hooks.c: for a new VM, at index; for its pvpanic; around its close, the first
  * of which returns what the second one takes. */
 void hooks_open(lua_State *L, int index, struct vm_box *vm);
+void hooks_break(struct vm_box *vm); /* it stops at a breakpoint; any thread */
 void hooks_pvpanic(struct vm_box *vm, struct vmm_pvpanic_config *config);
 int hooks_before_close(lua_State *L, struct vm_box *vm);
 void hooks_after_close(lua_State *L, const struct vmm_stop *stop, int waiting);

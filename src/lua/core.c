@@ -86,6 +86,7 @@ int luaopen_vmm_core(lua_State *L)
     line_editor_open(L);
     open_features(L);
     set_features(L);
+    debug_open(L);
     lua_getfield(L, LUA_REGISTRYINDEX, "vmm.classes");
     lua_setfield(L, -2, "classes");
     lua_pushstring(L, vmm_version());

@@ -56,9 +56,7 @@ struct question {
     bool taken;
 };
 
-/* Its index in vm.vcpus. */
-static lua_Integer vcpu_index(const struct vm_box *vm,
-                              const struct vmm_vcpu *vcpu)
+lua_Integer vcpu_index(const struct vm_box *vm, const struct vmm_vcpu *vcpu)
 {
     size_t count = vmm_machine_vcpu_count(vm->machine);
 
@@ -221,17 +219,28 @@ int hook_trap_msrs(lua_State *L)
 /* ---- events ----------------------------------------------------------------
  */
 
-enum { EVENT_CRASH_LOADED = 1 << 0 };
+enum { EVENT_CRASH_LOADED = 1 << 0, EVENT_BREAK = 1 << 1 };
 
-/* Call vm:happened(event) for what the bits tell; the VM is at index. */
+/* Call vm:happened(event) for what the bits tell, vm:tell_breaks() for a stop
+ * at a breakpoint; the VM is at index. */
 static void tell(lua_State *L, int index, unsigned bits)
 {
-    if (!(bits & EVENT_CRASH_LOADED) ||
-        lua_getfield(L, index, "happened") != LUA_TFUNCTION)
-        return;
-    lua_pushvalue(L, index);
-    lua_pushliteral(L, "crashloaded");
-    lua_call(L, 2, 0);
+    if (bits & EVENT_CRASH_LOADED &&
+        lua_getfield(L, index, "happened") == LUA_TFUNCTION) {
+        lua_pushvalue(L, index);
+        lua_pushliteral(L, "crashloaded");
+        lua_call(L, 2, 0);
+    }
+    if (bits & EVENT_BREAK &&
+        lua_getfield(L, index, "tell_breaks") == LUA_TFUNCTION) {
+        lua_pushvalue(L, index);
+        lua_call(L, 1, 0);
+    }
+}
+
+void hooks_break(struct vm_box *vm)
+{
+    notifier_raise(&vm->notifier, EVENT_BREAK);
 }
 
 /* The notifier's function(bits); upvalue 1: the VM's box. */

@@ -5,7 +5,7 @@
 #include "machine/internal.h"
 
 /* Return 0: go on; 1: the vCPU finishes; NOBODY: ask the hook, then default. */
-#define NOBODY 2
+#define NOBODY MACHINE_NOBODY
 
 static int on_pio_read(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
                        struct vmm_exit *exit)
@@ -103,6 +103,15 @@ static int on_failure(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
     return 1;
 }
 
+/* KVM that can't emulate INT3 fails at breakpoints of ours. */
+static int on_internal_error(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
+                             struct vmm_exit *exit)
+{
+    int rc = machine_debug_exit(machine, vcpu, exit);
+
+    return rc == NOBODY ? on_failure(machine, vcpu, exit) : rc;
+}
+
 /* What is left when neither a device nor the hook took an exit. */
 static int on_unclaimed(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
                         struct vmm_exit *exit)
@@ -147,8 +156,8 @@ int vmm_machine_dispatch(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
         [VMM_EXIT_SHUTDOWN] = on_shutdown,
         [VMM_EXIT_SYSTEM_EVENT] = on_system_event,
         [VMM_EXIT_FAIL_ENTRY] = on_failure,
-        [VMM_EXIT_INTERNAL_ERROR] = on_failure,
-        [VMM_EXIT_DEBUG] = on_nobody,
+        [VMM_EXIT_INTERNAL_ERROR] = on_internal_error,
+        [VMM_EXIT_DEBUG] = machine_debug_exit,
         [VMM_EXIT_MSR_READ] = on_nobody,
         [VMM_EXIT_MSR_WRITE] = on_nobody,
         [VMM_EXIT_HYPERCALL] = on_nobody,

@@ -32,10 +32,19 @@ struct machine_vcpu {
     _Atomic uint64_t cpu_ns; /* of its thread, once that has ended */
     atomic_int cpu_clock;    /* of its thread while it runs, else 0 */
     atomic_int stats_fd;     /* KVM's statistics, or -1 */
+
+    /* Debugging (debug.h); guarded by the lock of struct machine_debug. */
+    bool debug_stepping;    /* one instruction at a time, for now */
+    bool debug_told;        /* the breakpoint at debug_told_rip has been told,
+                               and is to be stepped over */
+    uint64_t debug_told_rip;
+    struct vmm_vcpu_debug debug_applied; /* what KVM knows */
 };
 
 #define MACHINE_MEASURES 1u
 #define MACHINE_TRACES   2u
+
+struct machine_debug;
 
 struct vmm_machine {
     char name[64];
@@ -49,6 +58,7 @@ struct vmm_machine {
 
     int (*hook)(void *context, struct vmm_vcpu *vcpu, struct vmm_exit *exit);
     void *hook_context;
+    struct machine_debug *debug;
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t all_finished;
@@ -76,6 +86,19 @@ int machine_probe_exit(struct machine_vcpu *slot, struct vmm_vcpu *vcpu,
 void machine_probe_event(struct machine_vcpu *slot, enum vmm_vcpu_event event);
 /* The vCPU's thread ends. */
 void machine_probe_finished(struct machine_vcpu *slot);
+
+/* Breakpoints of a machine; freed once no vCPU runs. */
+int machine_debug_init(struct vmm_machine *machine);
+void machine_debug_fini(struct vmm_machine *machine);
+/* Every vCPU is there, and none runs yet. */
+int machine_debug_start(struct vmm_machine *machine, struct vmm_error *err);
+/* The machine is about to resume: registers may have been changed. */
+void machine_debug_resume(struct vmm_machine *machine);
+/* A debug exit, or an emulation failure: 0, 1, or NOBODY when it is none of
+ * ours. */
+#define MACHINE_NOBODY 2
+int machine_debug_exit(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
+                       struct vmm_exit *exit);
 
 /* Describe an exit that ends the VM, for the user: one line, with what the
  * host can say (mode, RIP, bytes, disassembly, the way out). */

@@ -133,6 +133,8 @@ static int start(struct vmm_machine *machine, bool paused,
                              vmm_stop_reason_name(stop.reason));
 
     int rc = machine_probes_start(machine, err);
+    if (!rc)
+        rc = machine_debug_start(machine, err);
     if (rc)
         return rc;
     vmm_loop_on_error(machine->loop, on_loop_error, machine);
@@ -193,6 +195,7 @@ int vmm_machine_pause(struct vmm_machine *machine, int64_t timeout_ns)
 
 int vmm_machine_resume(struct vmm_machine *machine)
 {
+    machine_debug_resume(machine);
     for (size_t i = 0; i < machine->vcpu_count; i++)
         vmm_vcpu_request_resume(machine->vcpus[i]->vcpu);
     return 0;

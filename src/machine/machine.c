@@ -41,6 +41,11 @@ int vmm_machine_new(struct vmm_kvm *kvm, const char *name,
         vmm_error_set(err, -rc, "eventfd: %s", strerror(-rc));
         goto fail;
     }
+    rc = machine_debug_init(machine);
+    if (rc) {
+        vmm_error_set(err, -rc, "no memory for a machine");
+        goto fail;
+    }
     rc = vmm_vm_new(kvm, &machine->vm, err);
     if (rc)
         goto fail;
@@ -85,6 +90,7 @@ int vmm_machine_free(struct vmm_machine *machine)
         vmm_loop_stop_thread(machine->loop);
     for (size_t i = 0; i < machine->vcpu_count; i++)
         vmm_vcpu_free(machine->vcpus[i]->vcpu);
+    machine_debug_fini(machine);
     vmm_bus_free(machine->pio);
     vmm_bus_free(machine->mmio);
     vmm_loop_free(machine->loop);

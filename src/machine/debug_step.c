@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* One instruction at a time: over a breakpoint, or as many as asked for. */
+#include <errno.h>
+
+#include "machine/debug.h"
+
+/* ---- one instruction -------------------------------------------------------
+ */
+
+/* #DB of the step, #BP of a guest's own INT3 that was the instruction, or of
+ * where its SYSCALL has led. */
+static bool is_end(const struct vmm_exit *exit, uint64_t start,
+                   const struct debug_special *special)
+{
+    if (exit->u.debug.exception == EXCEPTION_DB)
+        return exit->u.debug.dr6 & DR6_BS;
+    return exit->u.debug.pc == start || (special->kind == DEBUG_SYSCALL &&
+                                         exit->u.debug.pc == special->target);
+}
+
+static int set_stepping(struct vmm_machine *machine, struct machine_vcpu *slot,
+                        bool stepping, const struct vmm_vcpu_debug *extra)
+{
+    pthread_mutex_lock(&machine->debug->lock);
+    slot->debug_stepping = stepping;
+    int rc = debug_apply(machine, slot, extra, NULL);
+    pthread_mutex_unlock(&machine->debug->lock);
+    return rc;
+}
+
+/* Serve an exit on the way.  An access that KVM emulates does not trap behind
+ * its instruction: once it is complete the instruction may be done. */
+static enum debug_step serve(struct vmm_machine *machine,
+                             struct machine_vcpu *slot, struct vmm_exit *exit,
+                             uint64_t start, bool *done)
+{
+    uint64_t now;
+
+    if (vmm_machine_dispatch(machine, slot->vcpu, exit))
+        return DEBUG_ENDED;
+    *done = vmm_vcpu_complete_io(slot->vcpu, NULL) == 0 &&
+            debug_linear_rip(slot->vcpu, &now) == 0 && now != start;
+    return DEBUG_STEPPED;
+}
+
+/* Run until the end of the instruction that starts at start. */
+static enum debug_step run_to_end(struct vmm_machine *machine,
+                                  struct machine_vcpu *slot, uint64_t start,
+                                  const struct debug_special *special,
+                                  int64_t limit_ns, uint64_t *dr6)
+{
+    struct vmm_exit exit;
+    struct vmm_error err;
+    bool done = false;
+
+    while (!done) {
+        if (vmm_vcpu_run_limited(slot->vcpu, &exit, limit_ns, &err) < 0) {
+            vmm_machine_stop(machine, VMM_STOP_ERROR, "%s", err.text);
+            return DEBUG_ENDED;
+        }
+        if (exit.type == VMM_EXIT_NONE)
+            return DEBUG_NOT_STEPPED;
+        if (exit.type == VMM_EXIT_DEBUG && is_end(&exit, start, special)) {
+            done = true;
+        } else if (exit.type != VMM_EXIT_DEBUG ||
+                   exit.u.debug.exception == EXCEPTION_DB) {
+            if (serve(machine, slot, &exit, start, &done) == DEBUG_ENDED)
+                return DEBUG_ENDED;
+        } else {
+            /* A breakpoint in a handler that the instruction has led to: it
+             * comes there again when it runs by itself. */
+            return DEBUG_NOT_STEPPED;
+        }
+    }
+    if (exit.type == VMM_EXIT_DEBUG && exit.u.debug.exception == EXCEPTION_DB)
+        *dr6 = exit.u.debug.dr6;
+    else if (exit.type == VMM_EXIT_DEBUG && exit.u.debug.pc == start)
+        set_stepping(machine, slot, true,
+                     &(struct vmm_vcpu_debug){.inject_breakpoint = true});
+    return DEBUG_STEPPED;
+}
+
+enum debug_step debug_single_step(struct vmm_machine *machine,
+                                  struct machine_vcpu *slot, int64_t limit_ns,
+                                  uint64_t *dr6)
+{
+    struct debug_special special;
+    uint64_t start;
+
+    *dr6 = 0;
+    if (debug_linear_rip(slot->vcpu, &start) < 0)
+        return DEBUG_NOT_STEPPED;
+    debug_special_before(machine, slot->vcpu, &special);
+    enum debug_step end = DEBUG_NOT_STEPPED;
+    if (set_stepping(machine, slot, true, NULL) == 0)
+        end = run_to_end(machine, slot, start, &special, limit_ns, dr6);
+    debug_special_after(machine, slot->vcpu, &special, end == DEBUG_STEPPED);
+    return end;
+}
+
+/* ---- over a breakpoint -----------------------------------------------------
+ */
+
+static bool take_token(struct machine_debug *debug)
+{
+    return !atomic_exchange(&debug->stepping, true);
+}
+
+static void drop_token(struct machine_debug *debug)
+{
+    atomic_store(&debug->stepping, false);
+}
+
+/* Is there something to step over, and is it an INT3? */
+static bool is_broken(struct machine_debug *debug, uint64_t rip, vmm_gpa_t gpa,
+                      bool *software)
+{
+    bool broken = false;
+
+    pthread_mutex_lock(&debug->lock);
+    *software = debug_table_has(&debug->table, gpa);
+    for (size_t i = 0; i < debug->count; i++)
+        broken = broken || (debug->points[i].kind == VMM_BREAK_HARDWARE &&
+                            debug->points[i].gva == rip);
+    pthread_mutex_unlock(&debug->lock);
+    return broken || *software;
+}
+
+static void end_stepping(struct vmm_machine *machine, struct machine_vcpu *slot,
+                         bool done)
+{
+    struct machine_debug *debug = machine->debug;
+
+    pthread_mutex_lock(&debug->lock);
+    debug_table_cover_all(&debug->table, vmm_vm_memory(machine->vm));
+    slot->debug_stepping = false;
+    if (done)
+        slot->debug_told = false;
+    debug_apply(machine, slot, NULL, NULL);
+    pthread_mutex_unlock(&debug->lock);
+}
+
+/*
+ * All vCPUs share the byte that an INT3 covers, so none but this one runs while
+ * it is lifted.  Who finds the token taken, or does not get its step done, goes
+ * back to its thread, which does what others want of it, and comes to the
+ * breakpoint again: nobody waits in here for who may wait for him.
+ */
+int debug_step_over(struct vmm_machine *machine, struct machine_vcpu *slot,
+                    uint64_t rip, vmm_gpa_t gpa)
+{
+    struct machine_debug *debug = machine->debug;
+    enum debug_step end = DEBUG_NOT_STEPPED;
+    uint64_t dr6 = 0;
+    bool software;
+
+    if (!is_broken(debug, rip, gpa, &software)) {
+        end_stepping(machine, slot, true);
+        return 0;
+    }
+    if (!take_token(debug)) {
+        set_stepping(machine, slot, false, NULL);
+        return 0;
+    }
+    if (!software) {
+        end = debug_single_step(machine, slot, DEBUG_STEP_NS, &dr6);
+        end_stepping(machine, slot, end == DEBUG_STEPPED);
+    } else if (debug_hold_others(machine, slot->vcpu) == 0) {
+        pthread_mutex_lock(&debug->lock);
+        debug_table_lift(&debug->table, vmm_vm_memory(machine->vm), gpa);
+        pthread_mutex_unlock(&debug->lock);
+        end = debug_single_step(machine, slot, DEBUG_STEP_NS, &dr6);
+        end_stepping(machine, slot, end == DEBUG_STEPPED);
+        debug_release_others(machine, slot->vcpu);
+    }
+    drop_token(debug);
+    if (end == DEBUG_STEPPED)
+        debug_tell_watches(machine, slot, dr6);
+    return end == DEBUG_ENDED;
+}
+
+/* ---- as many as asked for --------------------------------------------------
+ */
+
+static int step_failed(struct vmm_machine *machine, uint64_t deadline,
+                       struct vmm_error *err)
+{
+    struct vmm_stop stop;
+
+    vmm_machine_stopped(machine, &stop);
+    if (stop.reason != VMM_STOP_NONE)
+        return vmm_error_set(err, ECANCELED, "the VM has ended: %s",
+                             vmm_stop_reason_name(stop.reason));
+    if (vmm_now_ns() >= deadline)
+        return vmm_error_set(err, ETIMEDOUT, "timeout");
+    return 0;
+}
+
+static int step_many(struct vmm_machine *machine, struct machine_vcpu *slot,
+                     uint64_t count, uint64_t deadline, uint64_t *steps,
+                     struct vmm_error *err)
+{
+    uint64_t dr6;
+
+    while (*steps < count) {
+        uint64_t now = vmm_now_ns();
+        int64_t left = now < deadline ? (int64_t)(deadline - now) : 0;
+        enum debug_step end = debug_single_step(machine, slot, left, &dr6);
+
+        if (end == DEBUG_STEPPED) {
+            (*steps)++;
+            debug_tell_watches(machine, slot, dr6);
+            continue;
+        }
+        int rc = step_failed(machine, deadline, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static bool is_at_rest(const struct vmm_vcpu *vcpu)
+{
+    enum vmm_vcpu_thread_state state = vmm_vcpu_thread_state(vcpu);
+
+    return state == VMM_VCPU_PAUSED || state == VMM_VCPU_NO_THREAD;
+}
+
+int vmm_machine_step(struct vmm_machine *machine, size_t vcpu, uint64_t count,
+                     int64_t timeout_ns, uint64_t *steps, struct vmm_error *err)
+{
+    struct machine_debug *debug = machine->debug;
+    struct vmm_memory *memory = vmm_vm_memory(machine->vm);
+    uint64_t deadline =
+        timeout_ns < 0 ? INT64_MAX : vmm_now_ns() + (uint64_t)timeout_ns;
+
+    vmm_error_clear(err);
+    *steps = 0;
+    if (vcpu >= machine->vcpu_count || !memory)
+        return vmm_error_set(err, EINVAL,
+                             "the VM has no vCPU %zu, or no memory", vcpu + 1);
+    struct machine_vcpu *slot = machine->vcpus[vcpu];
+    if (!is_at_rest(slot->vcpu))
+        return vmm_error_set(err, EBUSY, "vCPU %u is not paused",
+                             vmm_vcpu_id(slot->vcpu));
+    atomic_store(&debug->used, true);
+    if (!take_token(debug))
+        return vmm_error_set(err, EBUSY, "another vCPU is being stepped");
+    int rc = debug_hold_others(machine, slot->vcpu);
+    if (rc == 0) {
+        pthread_mutex_lock(&debug->lock);
+        debug_table_lift_all(&debug->table, memory);
+        pthread_mutex_unlock(&debug->lock);
+        rc = step_many(machine, slot, count, deadline, steps, err);
+        end_stepping(machine, slot, *steps > 0);
+        debug_release_others(machine, slot->vcpu);
+    } else {
+        vmm_error_set(err, -rc, "a vCPU did not leave its handler");
+    }
+    drop_token(debug);
+    return rc;
+}
