@@ -75,8 +75,8 @@ end
 
 -- TSan runs what has threads (the Makefile's THREADED).
 local function is_threaded(source)
-    local name = source:match("test_(%l+)")
-    return (" loop console ring bus vcpu serial meter trace "):find(" " .. name .. " ", 1, true) ~= nil
+    local name = " " .. source:match("test_(%l+)") .. " "
+    return (" loop console ring bus vcpu serial meter trace virtq "):find(name, 1, true) ~= nil
 end
 
 -- The C unit tests of one variant of the build: release, asan (with UBSan), tsan.

@@ -34,9 +34,9 @@ struct machine_vcpu {
     atomic_int stats_fd;     /* KVM's statistics, or -1 */
 
     /* Debugging (debug.h); guarded by the lock of struct machine_debug. */
-    bool debug_stepping;    /* one instruction at a time, for now */
-    bool debug_told;        /* the breakpoint at debug_told_rip has been told,
-                               and is to be stepped over */
+    bool debug_stepping; /* one instruction at a time, for now */
+    bool debug_told;     /* the breakpoint at debug_told_rip has been told,
+                            and is to be stepped over */
     uint64_t debug_told_rip;
     struct vmm_vcpu_debug debug_applied; /* what KVM knows */
 };
