@@ -13,6 +13,8 @@
 --            nil, himem_start when flow is "flat"
 --   console  "stdio", "capture", "pty", { file = path }, { unix = path } or a
 --            function(bytes); when not given: "capture"
+--   metrics  nil, or { path =, format =, every = }
+--   trace    nil, or { path =, events = }
 --   setup    nil, or a function(vm, parts)
 -- Checking what it returned gives the same again.
 
@@ -224,6 +226,16 @@ local function find_option(key, seen)
     return option
 end
 
+--- Does an option's table have to say something?
+local function is_demanding(option)
+    for _, param in ipairs(option.params) do
+        if param.required then
+            return true
+        end
+    end
+    return false
+end
+
 --- Fill in what was not given.
 function config.complete(values)
     for _, option in ipairs(options.of_machine()) do
@@ -232,7 +244,7 @@ function config.complete(values)
                 values[option.name] = option.default
             elseif option.forms then
                 values[option.name] = "capture"
-            elseif option.name ~= "kernel" then
+            elseif not is_demanding(option) then
                 values[option.name] = config.section(option, {},
                     parameter.from_value, in_table)
             end

@@ -47,6 +47,8 @@ local LATER = {
     mptable = { "vmm.x86.mptable" },
     cpuid = { "vmm.x86.cpuid" },
     msrs = { "vmm.x86.msrs" },
+    metrics = { "vmm.metrics" },
+    json = { "vmm.json" },
 }
 
 return setmetatable(vmm, {

@@ -135,6 +135,9 @@ local function build(vm, kvm, options)
     local rsdp, message, code = firmware.place(vm.memory, parts)
     check(rsdp ~= nil, message, code)
     if options.kernel then load_kernel(vm, options.kernel, rsdp) end
+    if options.metrics or options.trace then
+        check(require("vmm.observe").start(vm, options))
+    end
     return vm
 end
 

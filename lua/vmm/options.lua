@@ -87,6 +87,24 @@ local gdb = {
       help = "run no instruction before the debugger says so" },
 }
 
+local metrics = {
+    { name = "path", type = "path", metavar = "FILE", required = true,
+      help = "the file, replaced each time" },
+    { name = "format", type = "choice", choices = { "json", "prometheus" },
+      metavar = "FORMAT", default = "json",
+      help = "json, which vmm-reference top reads, or prometheus" },
+    { name = "every", type = "number", metavar = "SECONDS", min = 0.1,
+      max = 86400, default = 1, help = "how often" },
+}
+
+local trace = {
+    { name = "path", type = "path", metavar = "FILE", required = true,
+      help = "the file, for ui.perfetto.dev or chrome://tracing" },
+    { name = "events", type = "integer", metavar = "N", min = 1,
+      max = 1 << 20, default = 4096,
+      help = "how many of each virtual CPU are kept, the last ones" },
+}
+
 options.list = {
     { name = "kernel", machine = true, params = kernel,
       help = "what to boot" },
@@ -100,6 +118,10 @@ options.list = {
       default = "vm", pattern = "^[%w._-]+$",
       pattern_help = "letters, digits and . _ -",
       max_bytes = 32, help = "name of the machine, seen in thread names" },
+    { name = "metrics", machine = true, params = metrics,
+      help = "count and time exits, write the figures to a file" },
+    { name = "trace", machine = true, params = trace,
+      help = "record exits, write them to a file at the end" },
 
     { name = "gdb", params = gdb,
       help = "serve the machine of --kernel to gdb, by one of unix and tcp" },

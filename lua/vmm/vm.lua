@@ -12,6 +12,14 @@ require "vmm.debug"
 
 local methods = core.classes["vmm.vm"]
 
+-- Loaded when they are first called.
+for name, module in pairs { metrics = "vmm.metrics", trace = "vmm.trace" } do
+    methods[name] = methods[name] or function(...)
+        require(module)
+        return methods[name](...)
+    end
+end
+
 local MP_STATE_HALTED = 3 -- KVM_MP_STATE_HALTED
 local RFLAGS_IF = 1 << 9
 

@@ -314,18 +314,33 @@ static bool has_subscriptions(lua_State *L)
     return has;
 }
 
-/* While the VM at index 1 is open, an end that is there already is told with
- * all that the console knows: vm:stopped() does.  Its error waits. */
-int hooks_before_close(lua_State *L, struct vm_box *vm)
+/* Call a method of the VM at index 1: LUA_NOREF, or the error it raised. */
+static int call_method(lua_State *L, const char *name)
 {
-    if (!vm->machine || atomic_load(&vm->closing) ||
-        script_in_handler(vm->script) || !has_subscriptions(L))
-        return LUA_NOREF;
-    lua_getfield(L, 1, "stopped");
+    lua_getfield(L, 1, name);
     lua_pushvalue(L, 1);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK)
         return luaL_ref(L, LUA_REGISTRYINDEX);
     return LUA_NOREF;
+}
+
+/* While the VM at index 1 is open, an end that is there already is told with
+ * all that the console knows: vm:stopped() does; and vm.before_close, if there
+ * is such a function, is called.  Their error waits. */
+int hooks_before_close(lua_State *L, struct vm_box *vm)
+{
+    int waiting = LUA_NOREF;
+
+    if (!vm->machine || atomic_load(&vm->closing) ||
+        script_in_handler(vm->script))
+        return LUA_NOREF;
+    if (has_subscriptions(L))
+        waiting = call_method(L, "stopped");
+    bool is_set = lua_getfield(L, 1, "before_close") == LUA_TFUNCTION;
+    lua_pop(L, 1);
+    if (waiting == LUA_NOREF && is_set)
+        waiting = call_method(L, "before_close");
+    return waiting;
 }
 
 /* The VM at index 1 is closed: vm:tell_end(stop); raise what has waited. */

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 /* Metrics in Lua: vm:measure(on), and all that was counted as one table. */
-#include <stdio.h>
-#include <string.h>
-
 #include "lua/classes.h"
+#include "lua/ranges.h"
 #include <vmm/metrics.h>
 #include <vmm/stats.h>
 
@@ -41,6 +39,14 @@ static void set_seconds(lua_State *L, const char *name, uint64_t ns)
     lua_setfield(L, -2, name);
 }
 
+/* A table that is an array even when it is empty (lua/vmm/json.lua). */
+static void push_array(lua_State *L)
+{
+    lua_newtable(L);
+    luaL_newmetatable(L, "vmm.array");
+    lua_setmetatable(L, -2);
+}
+
 /* { count =, sum =, max =, buckets = { { below, count }, ... } }, of which the
  * empty ones are left out; in seconds. */
 static void push_histogram(lua_State *L, const struct vmm_histogram *histogram)
@@ -51,7 +57,7 @@ static void push_histogram(lua_State *L, const struct vmm_histogram *histogram)
     box_set_integer(L, "count", histogram->count);
     set_seconds(L, "sum", histogram->sum_ns);
     set_seconds(L, "max", histogram->max_ns);
-    lua_newtable(L);
+    push_array(L);
     for (size_t i = 0; i < VMM_HISTOGRAM_BUCKETS; i++) {
         if (!histogram->buckets[i])
             continue;
@@ -68,72 +74,13 @@ static void push_histogram(lua_State *L, const struct vmm_histogram *histogram)
     lua_setfield(L, -2, "buckets");
 }
 
-/* ---- the names of devices --------------------------------------------------
- */
-
-#define RANGES_MAX 256
-
-/* A copy of what sits on a bus, for no Lua may run while it is walked. */
-struct ranges {
-    size_t count;
-    struct {
-        uint64_t base;
-        uint64_t length;
-        char name[48];
-    } list[RANGES_MAX];
-};
-
-static void copy_range(void *context, const struct vmm_bus_range *range)
-{
-    struct ranges *ranges = context;
-
-    if (ranges->count == RANGES_MAX)
-        return; /* those behind have no names */
-    ranges->list[ranges->count].base = range->base;
-    ranges->list[ranges->count].length = range->length;
-    snprintf(ranges->list[ranges->count].name,
-             sizeof(ranges->list[ranges->count].name), "%s", range->name);
-    ranges->count++;
-}
-
-/* Pushed, so that the collector frees it. */
-static struct ranges *push_ranges(lua_State *L, struct vmm_bus *bus)
-{
-    struct ranges *ranges = lua_newuserdatauv(L, sizeof(*ranges), 0);
-
-    ranges->count = 0;
-    vmm_bus_each(bus, copy_range, ranges);
-    return ranges;
-}
-
-/* NULL: nothing sits there now. */
-static const char *name_at(const struct ranges *ranges, uint64_t address)
-{
-    for (size_t i = 0; i < ranges->count; i++)
-        if (address >= ranges->list[i].base &&
-            address - ranges->list[i].base < ranges->list[i].length)
-            return ranges->list[i].name;
-    return NULL;
-}
-
 /* ---- a vCPU ----------------------------------------------------------------
  */
 
 struct view {
     struct vmm_machine *machine;
-    const struct ranges *pio;
-    const struct ranges *mmio;
+    const struct ranges *ranges;
 };
-
-static const char *device_of(const struct view *view,
-                             const struct vmm_access_metrics *access)
-{
-    if (access->kind == VMM_ACCESS_PIO)
-        return name_at(view->pio, access->address);
-    if (access->kind == VMM_ACCESS_MMIO)
-        return name_at(view->mmio, access->address);
-    return NULL;
-}
 
 static void push_access(lua_State *L, const struct view *view,
                         const struct vmm_access_metrics *access)
@@ -146,7 +93,8 @@ static void push_access(lua_State *L, const struct view *view,
     box_set_integer(L, "address", access->address);
     box_set_integer(L, "size", access->size);
     box_set_integer(L, "bytes", access->bytes);
-    lua_pushstring(L, device_of(view, access)); /* NULL: nil */
+    lua_pushstring(L, /* NULL: nil */
+                   ranges_name(view->ranges, access->kind, access->address));
     lua_setfield(L, -2, "device");
     push_histogram(L, &access->handling);
     lua_setfield(L, -2, "handling");
@@ -157,7 +105,7 @@ static void set_accesses(lua_State *L, const struct view *view, size_t index)
     struct vmm_access_metrics access;
     struct vmm_histogram other;
 
-    lua_newtable(L);
+    push_array(L);
     for (size_t n = 0; vmm_machine_access(view->machine, index, n, &access);
          n++) {
         push_access(L, view, &access);
@@ -196,37 +144,15 @@ static void set_exits(lua_State *L, const struct view *view, size_t index,
     lua_setfield(L, -2, "in_guest");
 }
 
-/* base^exponent, of a few digits. */
-static lua_Number power(int base, int exponent)
-{
-    lua_Number result = 1;
-
-    for (int i = 0; i < (exponent < 0 ? -exponent : exponent) && i < 64; i++)
-        result *= base;
-    return exponent < 0 ? 1 / result : result;
-}
-
-/* An integer, or seconds and the like as a float. */
-static void push_value(lua_State *L, const struct vmm_stat *stat,
-                       uint64_t value)
-{
-    if (stat->unit == VMM_STAT_BOOLEAN)
-        lua_pushboolean(L, value != 0);
-    else if (stat->exponent == 0)
-        lua_pushinteger(L, (lua_Integer)value);
-    else
-        lua_pushnumber(L,
-                       (lua_Number)value * power(stat->base, stat->exponent));
-}
-
+/* By KVM's own names, in its own units. */
 static void set_stat(void *context, const struct vmm_stat *stat)
 {
     lua_State *L = context;
 
     if (stat->kind <= VMM_STAT_PEAK) {
-        push_value(L, stat, stat->values[0]);
+        lua_pushinteger(L, (lua_Integer)stat->values[0]);
     } else {
-        lua_createtable(L, (int)stat->count, 0);
+        push_array(L);
         for (size_t i = 0; i < stat->count; i++) {
             lua_pushinteger(L, (lua_Integer)stat->values[i]);
             lua_rawseti(L, -2, (lua_Integer)i + 1);
@@ -297,9 +223,8 @@ static void set_vcpus(lua_State *L, struct vmm_machine *machine)
     int table = lua_gettop(L);
     size_t count = vmm_machine_vcpu_count(machine);
 
-    view.pio = push_ranges(L, vmm_machine_pio(machine));
-    view.mmio = push_ranges(L, vmm_machine_mmio(machine));
-    lua_createtable(L, (int)count, 0);
+    view.ranges = ranges_push(L, machine);
+    push_array(L);
     for (size_t i = 0; i < count; i++) {
         push_vcpu(L, &view, i);
         lua_rawseti(L, -2, (lua_Integer)i + 1);

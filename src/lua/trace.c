@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 /* The event trace in Lua: start, stop, and events in pieces as tables. */
 #include "lua/classes.h"
+#include "lua/ranges.h"
 #include <vmm/metrics.h>
 
 /* vm:trace_begin(events) -> true */
@@ -29,7 +30,8 @@ static void set_string(lua_State *L, const char *name, const char *value)
     lua_setfield(L, -2, name);
 }
 
-static void push_event(lua_State *L, const struct vmm_trace_event *event)
+static void push_event(lua_State *L, const struct ranges *ranges,
+                       const struct vmm_trace_event *event)
 {
     static const char *const kinds[] = {
         [VMM_TRACE_EXIT] = "exit",
@@ -50,6 +52,8 @@ static void push_event(lua_State *L, const struct vmm_trace_event *event)
         return;
     }
     set_string(L, "access", vmm_access_kind_name(event->access));
+    set_string(L, "device", /* NULL: nil */
+               ranges_name(ranges, event->access, event->address));
     box_set_integer(L, "address", event->address);
     box_set_integer(L, "size", event->size);
     box_set_integer(L, "count", event->count);
@@ -76,9 +80,10 @@ int trace_take(lua_State *L)
     size_t count =
         vmm_machine_trace_read(box->machine, (size_t)index - 1, &cursor, events,
                                sizeof(events) / sizeof(*events));
+    const struct ranges *ranges = ranges_push(L, box->machine);
     lua_createtable(L, (int)count, 0);
     for (size_t i = 0; i < count; i++) {
-        push_event(L, &events[i]);
+        push_event(L, ranges, &events[i]);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     lua_pushinteger(L, (lua_Integer)cursor.next);

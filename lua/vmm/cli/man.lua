@@ -118,6 +118,14 @@ runs before the machine starts, and may start it.
 .B lab
 as the first word runs the rest of the command line in a throwaway host with
 emulated SVM, for computers that offer no hardware virtualization.
+.PP
+.B top
+as the first word shows live what the machine does that was started with
+.BR "\-\-metrics path=" \fIFILE\fR :
+exits, CPU and handling time of each virtual CPU, exit reason, port and address;
+to a file or pipe, one frame after the other, at most
+.I FRAMES
+of them.
 .SS Values
 Several
 .IR key = value
@@ -180,6 +188,16 @@ Run a script on it:
 .RS 4
 .EX
 vmm\-reference \-\-kernel path=vmlinuz boot.lua \-\-verbose
+.EE
+.RE
+.PP
+Watch it from another terminal, and keep a trace of its last exits:
+.PP
+.RS 4
+.EX
+vmm\-reference \-\-metrics path=vm.json \-\-trace path=vm.trace \e
+    \-\-kernel path=vmlinuz
+vmm\-reference top vm.json
 .EE
 .RE
 .SH SEE ALSO

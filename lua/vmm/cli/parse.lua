@@ -3,6 +3,7 @@
 --
 --   vmm-reference [options] [script.lua|- [args...]]
 --   vmm-reference [options] lab [args...]
+--   vmm-reference top [-n FRAMES] FILE
 
 local config = require "vmm.config"
 local features = require "vmm.features"
@@ -12,7 +13,10 @@ local split = require "vmm.cli.split"
 local text = require "vmm.text"
 
 -- First words that are not scripts, and the modules whose main(args) they run.
-local COMMANDS = { lab = { module = "vmm.lab", features = { "lab" } } }
+local COMMANDS = {
+    lab = { module = "vmm.lab", features = { "lab" } },
+    top = { module = "vmm.cli.top", features = { "metrics" } },
+}
 
 --- How a message names an option, as it was written, and a parameter of it.
 local function place_of(written)

@@ -86,7 +86,8 @@ describe("completion in bash", function()
 
     it("offers every option, and no device of a later version", function()
         assert.equal("--check --completion --console --gdb --help --kernel --man"
-            .. " --memory --name --timeout --vcpu --vcpus --version -e -h -i",
+            .. " --memory --metrics --name --timeout --trace --vcpu --vcpus"
+            .. " --version -e -h -i",
             offered "-")
     end)
 
