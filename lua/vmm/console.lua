@@ -273,6 +273,11 @@ end
 local PLACES = { stdio = true, capture = true, pty = true }
 local PLACES_TEXT = '"stdio", "capture", "pty", { file = path }, { unix = path } or a function'
 
+-- Attaches the terminal, beside where the console goes already.
+function Console:attach_terminal()
+    return to_stdio(self)
+end
+
 -- Is this a place where a console can go?
 local function is_place(to)
     if type(to) ~= "table" then return PLACES[to] or type(to) == "function" end

@@ -15,7 +15,14 @@ local show = require "vmm.show"
 local prompt = {}
 
 local FIRST, MORE = "> ", ">> "
-local INTERRUPTED = "interrupted" -- the error that the user's interrupt raises
+
+--- The error that the user's interrupt raises.
+prompt.INTERRUPTED = setmetatable({}, {
+    __name = "vmm.interrupt",
+    __tostring = function()
+        return "interrupted"
+    end,
+})
 
 local HELP = [[
 Type Lua: an expression shows its values, a statement runs; an unfinished one goes on on >> lines.
@@ -84,7 +91,7 @@ local function read(on, globals)
         return chunk, message
     elseif chunk == sched.interruption() then
         error(chunk, 0) -- all waits are over
-    elseif chunk == INTERRUPTED then
+    elseif chunk == prompt.INTERRUPTED then
         return nil, ""
     end
     return nil, show.value(chunk)
@@ -99,7 +106,7 @@ end
 
 --- The error and where in what was typed it came from.
 local function traceback(err)
-    if type(err) ~= "string" or err == INTERRUPTED then
+    if type(err) ~= "string" then
         return err
     end
     return (debug.traceback(err, 2):gsub(

@@ -158,6 +158,15 @@ function terminal.prompt(globals)
     run_prompt(globals)
 end
 
+-- After a prompt, gives the terminal to the console of a VM that runs on; without a terminal does
+-- nothing.
+function terminal.adopt(vm)
+    local usable = terminal.is_tty() and core.terminal.shows()
+    if not usable or vm.closed or vm:stopped() then return end
+    terminal.write "[the guest's console: Ctrl-A c prompts, Ctrl-A x quits]\n"
+    require("vmm.prompt.session").adopt(vm)
+end
+
 -- The terminal is the user's, and the guest gets no keys, until the prompt is left.
 local function open_prompt(vm)
     run_prompt(setmetatable({ vm = vm, vmm = require "vmm" }, {

@@ -16,8 +16,9 @@
 /* How often a chunk looks whether it has been interrupted. */
 #define HOOK_INSTRUCTIONS 1000
 
-/* The registry key: only its address matters. */
+/* The registry's keys: only their addresses matter. */
 static const char terminal_key = 't';
+static const char interrupt_key = 'i';
 
 void terminal_set(lua_State *L, struct vmm_terminal *terminal)
 {
@@ -153,19 +154,22 @@ static void check_interrupt(lua_State *L, lua_Debug *where)
     if (terminal && vmm_terminal_noticed(terminal, VMM_TERMINAL_INTERRUPT) &&
         may_interrupt(L, where)) {
         vmm_terminal_take_notices(terminal);
-        lua_pushliteral(L, "interrupted");
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &interrupt_key);
         lua_error(L);
     }
 }
 
-/* terminal.interruptible(on): SIGINT, caught, raises an error in what this
- * coroutine, or one that it makes, computes */
+/* terminal.interruptible(err): SIGINT, caught, raises that error in what this
+ * coroutine, or one that it makes, computes; nil: no longer */
 static int terminal_interruptible(lua_State *L)
 {
-    if (lua_toboolean(L, 1))
-        lua_sethook(L, check_interrupt, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
-    else
+    lua_settop(L, 1);
+    if (lua_isnil(L, 1)) {
         lua_sethook(L, NULL, 0, 0);
+        return 0;
+    }
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &interrupt_key);
+    lua_sethook(L, check_interrupt, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
     return 0;
 }
 

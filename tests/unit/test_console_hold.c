@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-/* A console whose input is held leaves its sources alone. */
+/* A console whose input is held leaves its sources alone; whose output is held,
+ * its sinks. */
 #include "console_fixture.h"
 
 struct source {
@@ -114,6 +115,96 @@ static void input_sent_by_the_host_is_not_held(void **state)
     assert_pulled(f, "hi");
 }
 
+/* ---- output ------------------------------------------------------------- */
+
+static int attach_sink(struct fixture *f)
+{
+    int fds[2];
+
+    assert_int_equal(pipe(fds), 0);
+    attach(f, (struct vmm_console_stream){
+                  .in_fd = -1, .out_fd = fds[1], .owns = true, .escape = -1});
+    return fds[0];
+}
+
+static void assert_captured(struct fixture *f, uint64_t *position,
+                            const char *expected)
+{
+    char bytes[256];
+    size_t len = vmm_console_capture_read(
+        f->console, position, (uint8_t *)bytes, sizeof(bytes) - 1, NULL);
+
+    bytes[len] = 0;
+    assert_string_equal(bytes, expected);
+}
+
+static void held_output_is_only_captured(void **state)
+{
+    struct fixture *f = *state;
+    int reader = attach_sink(f);
+
+    output(f, "before");
+    settle(f);
+    uint64_t position = vmm_console_hold_output(f->console);
+    assert_int_equal(position, 6);
+    output(f, "meanwhile");
+    settle(f);
+    assert_readable_text(reader, "before");
+    assert_captured(f, &position, "meanwhile");
+    assert_true(vmm_console_release_output(f->console, position));
+    output(f, "after");
+    settle(f);
+    assert_readable_text(reader, "after");
+    close(reader);
+}
+
+static void output_that_no_sink_had_yet_is_held_too(void **state)
+{
+    struct fixture *f = *state;
+    int reader = attach_sink(f);
+
+    output(f, "early");
+    assert_int_equal(vmm_console_hold_output(f->console), 0);
+    settle(f);
+    assert_readable_text(reader, "");
+    close(reader);
+}
+
+static void the_hold_goes_on_while_there_is_newer_output(void **state)
+{
+    struct fixture *f = *state;
+    int reader = attach_sink(f);
+    uint64_t position = vmm_console_hold_output(f->console);
+
+    output(f, "one");
+    assert_false(vmm_console_release_output(f->console, position));
+    assert_captured(f, &position, "one");
+    assert_true(vmm_console_release_output(f->console, position));
+    settle(f);
+    assert_readable_text(reader, "");
+    output(f, "two");
+    settle(f);
+    assert_readable_text(reader, "two");
+    close(reader);
+}
+
+static void a_guest_is_not_stopped_by_held_output(void **state)
+{
+    struct fixture *f = *state;
+    int reader = attach_sink(f);
+
+    vmm_console_hold_output(f->console);
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(output(f, "0123456789"), 10);
+        settle(f);
+    }
+    assert_true(vmm_console_release_output(f->console, UINT64_MAX));
+    output(f, "end");
+    settle(f);
+    assert_readable_text(reader, "end");
+    close(reader);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +214,10 @@ int main(void)
         TEST_SMALL(room_in_the_ring_does_not_end_the_hold),
         TEST_SMALL(an_end_is_reported_after_the_hold_and_costs_no_time_in_it),
         TEST_SMALL(input_sent_by_the_host_is_not_held),
+        TEST(held_output_is_only_captured),
+        TEST(output_that_no_sink_had_yet_is_held_too),
+        TEST(the_hold_goes_on_while_there_is_newer_output),
+        TEST_SMALL(a_guest_is_not_stopped_by_held_output),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

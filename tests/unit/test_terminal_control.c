@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 /* Stopping, continuing, the keys, and the streams' flags of the terminal. */
+#include <sys/ioctl.h>
+
 #include "terminal_job.h"
 
 /* ---- job control ----------------------------------------------------- */
@@ -284,6 +286,54 @@ static void raw_after_a_request_to_end_does_nothing(void **state)
     assert_mode(&found);
 }
 
+/* ---- notices ------------------------------------------------------------ */
+
+static void job_catches(void)
+{
+    struct pollfd fd;
+    int notices = 0;
+
+    init_raw();
+    vmm_terminal_catch(&terminal, true);
+    fd = (struct pollfd){vmm_terminal_notice_fd(&terminal), POLLIN, 0};
+    if (vmm_terminal_edit(&terminal, NULL) < 0)
+        _exit(98);
+    tell('E');
+    for (const char *expected = "IW"; *expected; expected++) {
+        while (poll(&fd, 1, -1) < 0 && errno == EINTR)
+            continue;
+        notices = vmm_terminal_take_notices(&terminal);
+        tell(notices == VMM_TERMINAL_INTERRUPT ? 'I'
+             : notices == VMM_TERMINAL_RESIZE  ? 'W'
+                                               : '?');
+    }
+    vmm_terminal_catch(&terminal, false);
+    tell('D');
+    serve();
+    end_in_order();
+}
+
+static void what_is_caught_does_not_end_it(void **state)
+{
+    const struct winsize size = {.ws_row = 7, .ws_col = 9};
+    struct termios found = mode_now();
+    struct job job = start(job_catches);
+
+    (void)state;
+    assert_int_equal(progress(&job), 'R');
+    assert_int_equal(progress(&job), 'E');
+    assert_true(mode_now().c_lflag & ISIG);
+    assert_false(mode_now().c_lflag & (ICANON | ECHO));
+    assert_int_equal(write(master_fd, "\3", 1), 1); /* Ctrl-C */
+    assert_int_equal(progress(&job), 'I');
+    assert_int_equal(ioctl(master_fd, TIOCSWINSZ, &size), 0);
+    assert_int_equal(progress(&job), 'W');
+    assert_int_equal(progress(&job), 'D');
+    kill(job.pid, SIGINT);
+    assert_exit(end_of(&job), 128 + SIGINT);
+    assert_mode(&found);
+}
+
 static int run_group(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +341,7 @@ static int run_group(void)
         cmocka_unit_test(continue_in_background_waits_for_foreground),
         cmocka_unit_test(settings_made_while_stopped_stay),
         cmocka_unit_test(uncatchable_stop_is_raw_again),
+        cmocka_unit_test(what_is_caught_does_not_end_it),
         cmocka_unit_test(ignored_signals_stay_ignored),
         cmocka_unit_test(nonblocking_streams_are_restored),
         cmocka_unit_test(stop_makes_streams_blocking_until_continued),

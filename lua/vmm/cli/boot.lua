@@ -100,6 +100,9 @@ local function run(command, on)
     end
     if command.given.i then
         on.prompt(environment)
+        if command.adopts and not on.interrupted() then
+            on.adopt(vm)
+        end
     end
     return wait(vm, command, on)
 end

@@ -19,6 +19,7 @@ end
 --   complain(message)  one message to standard error
 --   note(message)      the same for what is no complaint
 --   prompt(globals)    run a prompt to its end
+--   adopt(vm)          give the terminal, if there is one, to a VM's console
 --   await_prompt()     wait until a prompt beside a machine is left
 --   vmm()              the module vmm
 --   run(fn, ...)       call fn as the main task: true and its results, or
@@ -35,6 +36,7 @@ function host.new()
         formats = core.load.formats or function() return {} end,
         write = terminal.write,
         prompt = terminal.prompt,
+        adopt = terminal.adopt,
         run = terminal.run,
         limit = terminal.limit,
         interrupted = terminal.interrupted,

@@ -236,7 +236,8 @@ local function choose_action(command)
     return (given.e or given.i) and "script"
 end
 
---- A machine that is booted has the terminal, unless a prompt wants it.
+--- A machine that is booted has the terminal, unless a prompt wants it: then
+--- once that is left.
 -- @return true, or nil and a message
 local function choose_console(command)
     local given, values = command.given, command.config
@@ -246,6 +247,7 @@ local function choose_console(command)
         return nil, "-i and --console stdio both want the terminal;"
             .. " Ctrl-A c opens a prompt there"
     end
+    command.adopts = given.i and not values.console
     values.console = values.console or (given.i and "capture" or "stdio")
     return true
 end
@@ -271,6 +273,7 @@ end
 --   action   "boot", "script", "command", "help", "version", "man", "completion"
 --   config   complete options of vmm.vm (see vmm.config)
 --   script   file name or "-"; module: of a command; args: the words after it
+--   adopts   of "boot": the machine has the terminal after the prompt of -i
 --   given    e = { CODE... }, i, check, timeout, completion, gdb: as given, or nil
 local function parse(argv)
     local command, message = read_words(argv,

@@ -35,6 +35,14 @@ local function give_back(held, write)
     core:release_output()
 end
 
+-- Gives the terminal to the console of a VM.
+function beside.adopt(vm, write)
+    local core = vm.console.core
+    core:hold_output()
+    vm.console:attach_terminal()
+    give_back({ vm = vm, from = 0 }, write)
+end
+
 local function words(vm, stop)
     local name = vm.closed and "vm" or vm.name
     local text = stop.text ~= "" and stop.text and " (" .. stop.text:gsub("%c", " ") .. ")" or ""

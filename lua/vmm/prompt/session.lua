@@ -20,16 +20,16 @@ end
 
 -- xpcall of what was typed, which Ctrl-C ends.
 local function interruptible(fn, handler, ...)
-    core.terminal.interruptible(true)
+    core.terminal.interruptible(prompt.INTERRUPTED)
     local results = table.pack(xpcall(fn, handler, ...))
-    core.terminal.interruptible(false)
+    core.terminal.interruptible(nil)
     return table.unpack(results, 1, results.n)
 end
 
 local function handle_notices(reader)
     local interrupted, resized = core.terminal.take_notices()
     if resized then reader:resize() end
-    if interrupted and not reader:interrupt() then sched.break_in "interrupted" end
+    if interrupted and not reader:interrupt() then sched.break_in(prompt.INTERRUPTED) end
 end
 
 -- Everything that is to be undone when the prompt is left, whatever ends it.
@@ -93,6 +93,13 @@ function session.run(globals, to)
         interrupted = terminal.interrupted,
         read_line = terminal.read_line,
     }, globals)
+end
+
+-- Gives the terminal to the console of a VM that had only been captured: what its guest has printed
+-- is shown, then keys go to it.
+function session.adopt(vm)
+    beside.adopt(vm, terminal.write)
+    terminal.give_typed(vm)
 end
 
 return session
