@@ -116,12 +116,10 @@ local function earliest(deadline)
     return deadline
 end
 
--- Calls a function of the script's that no task of its own runs, such as that of a watch. Its error
--- is raised in the task that the user talks to, else in the main one: in the wait that it is in, or
--- the next one. Without a main task (a stock lua5.4) it is raised here, so in the wait of whoever
--- pumps.
-function sched.call(fn, ...)
-    local ok, result = pcall(fn, ...)
+-- The error of a callback is raised in the task that the user talks to, else in the main one: in the
+-- wait that it is in, or the next one. Without a main task (a stock lua5.4) it is raised here, so in
+-- the wait of whoever pumps.
+local function settle(ok, result)
     if ok then return result end
     local task = foreground or main
     if not task then error(result, 0) end
@@ -148,6 +146,23 @@ function sched.break_in(err)
     core.wake()
 end
 
+-- What can be called need not be a function.
+local function invoke(fn, ...)
+    return fn(...)
+end
+
+-- Calls a function of the script's that no task of its own runs, such as a hook of an event. It has
+-- a coroutine, for it may be called in the poll of somebody's wait, in whose name it may not yield.
+function sched.call(fn, ...)
+    local co = coroutine.create(invoke)
+    local ok, result = coroutine.resume(co, fn, ...)
+    if coroutine.status(co) ~= "dead" then
+        coroutine.close(co)
+        ok, result = false, "a callback may not yield: use vmm.spawn"
+    end
+    return settle(ok, result)
+end
+
 -- Checks what a function that waits for tasks is given: an array of them, maybe a timeout.
 local function check_tasks(what, list, timeout)
     local is_list = type(list) == "table" and getmetatable(list) ~= Task
@@ -164,7 +179,7 @@ end
 -- how many functions were called.
 local function sleep(deadline)
     deadline = earliest(deadline)
-    return sched.call(core.step, deadline and math.max(0, deadline - core.now())) or 0
+    return settle(pcall(core.step, deadline and math.max(0, deadline - core.now()))) or 0
 end
 
 local function pump(wait)

@@ -47,6 +47,12 @@ void handlers_close(lua_State *L, struct handlers *self, int vm)
     lua_pop(L, 1);
 }
 
+void handlers_await_removal(struct vm_box *vm, const unsigned *leaving)
+{
+    if (*leaving && !script_in_handler(vm->script))
+        script_await_unused(vm->script, leaving);
+}
+
 void handlers_fail(struct handlers *self, lua_State *co,
                    const struct handler_access *access)
 {

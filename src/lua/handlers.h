@@ -34,6 +34,9 @@ struct handler_access {
 void handlers_open(lua_State *L, struct handlers *self, const char *kind);
 /* The VM, at index vm, keeps them no longer: none is called any more. */
 void handlers_close(lua_State *L, struct handlers *self, int vm);
+/* A handler is taking them off a bus, and the script wants to be sure that they
+ * are.  A handler does not wait: somebody may be waiting for its own end. */
+void handlers_await_removal(struct vm_box *vm, const unsigned *leaving);
 
 /*
  * Call handler(object, offset, size [, value]) or reset(object).  NULL when

@@ -21,7 +21,8 @@ struct placed {
     struct lua_device *device;
     struct vm_box *vm;
     struct place place;
-    bool present; /* on the bus */
+    bool present;     /* on the bus */
+    unsigned leaving; /* those who are taking it off */
 };
 
 static struct handlers *handlers_of(struct vmm_device *device)
@@ -202,16 +203,20 @@ static int placed_remove(lua_State *L)
     struct vmm_error err;
 
     lua_pushboolean(L, 1);
-    if (!self->present || !vm_is_open(vm))
+    if (!self->present || !vm_is_open(vm)) {
+        handlers_await_removal(vm, &self->leaving);
         return 1;
+    }
     self->present = false;
     lua_getiuservalue(L, lua_upvalueindex(1), 1);
     handlers_close(L, &self->device->handlers, -1);
     lua_pop(L, 1);
+    self->leaving++;
     bool was_handler = script_begin_use(vm->script, &vm->users);
     int rc =
         vmm_bus_remove(place_bus(vm, &self->place), self->place.base, &err);
     script_end_use(vm->script, &vm->users, was_handler);
+    self->leaving--;
     return rc ? push_error(L, &err) : 1;
 }
 

@@ -17,6 +17,7 @@ struct tap_box {
     struct vm_box *vm;
     struct place place;
     struct vmm_bus_tap *tapped; /* NULL: on no bus */
+    unsigned leaving;           /* those who are taking it off */
 };
 
 /* ---- what the bus calls ----------------------------------------------------
@@ -86,15 +87,19 @@ static int tap_remove(lua_State *L)
     struct vmm_error err;
 
     lua_pushboolean(L, 1);
-    if (!tapped || !vm_is_open(vm))
+    if (!tapped || !vm_is_open(vm)) {
+        handlers_await_removal(vm, &box->leaving);
         return 1;
+    }
     box->tapped = NULL;
     lua_getiuservalue(L, lua_upvalueindex(1), 1);
     handlers_close(L, &box->tap->handlers, -1);
     lua_pop(L, 1);
+    box->leaving++;
     bool was_handler = script_begin_use(vm->script, &vm->users);
     int rc = vmm_bus_tap_remove(place_bus(vm, &box->place), tapped, &err);
     script_end_use(vm->script, &vm->users, was_handler);
+    box->leaving--;
     return rc ? push_error(L, &err) : 1;
 }
 

@@ -164,15 +164,22 @@ local function raised_by_waits(vm)
 end
 
 local CALLBACKS = {
-    ["the function of a doorbell"] = function(vm, fn)
-        return assert(vm:doorbell { pio = 0x500, fn })
-    end,
-    ['the function of on("stop")'] = function(vm, fn)
-        return assert(vm:on("stop", fn))
-    end,
+    ["the function of a doorbell"] = {
+        add = function(vm, fn)
+            return assert(vm:doorbell { pio = 0x500, fn })
+        end,
+        yields = "attempt to yield from outside a coroutine",
+    },
+    ['the function of on("stop")'] = {
+        add = function(vm, fn)
+            return assert(vm:on("stop", fn))
+        end,
+        yields = "a callback may not yield: use vmm.spawn",
+    },
 }
 
-for kind, add in pairs(CALLBACKS) do
+for kind, case in pairs(CALLBACKS) do
+    local add = case.add
     describe(kind .. ", on the script's thread,", function()
         it("that throws raises in a wait of the script, and the VM goes on", function()
             local vm <close>, told = make(add, ACTIONS.throws)
@@ -183,9 +190,22 @@ for kind, add in pairs(CALLBACKS) do
 
         it("that yields raises likewise", function()
             local vm <close> = make(add, ACTIONS.yields)
-            assert.matches("attempt to yield from outside a coroutine", raised_by_waits(vm), 1,
-                true)
+            assert.matches(case.yields, raised_by_waits(vm), 1, true)
             assert.equal("halt", wait(vm).reason)
+        end)
+
+        it("that yields raises likewise where the VM has ended before the wait", function()
+            local vm <close> = make(add, ACTIONS.yields)
+            assert(vm:start())
+            while vm.first.state ~= "finished" do
+                os.execute "sleep 0.01" -- no step of the script's loop
+            end
+            local ok, message = pcall(function()
+                wait(vm)
+                vmm.sleep(0.05)
+            end)
+            assert.is_false(ok)
+            assert.matches("yield", message, 1, true)
         end)
 
         it("that waits lets everything else go on meanwhile", function()
@@ -340,5 +360,50 @@ describe("the reset of a device, in vm:device and dev:replace,", function()
         assert.equal("device dev has been removed", message)
         assert.equal("ENOENT", code)
         assert.equal("halt", bare.run(vm).reason)
+    end)
+end)
+
+-- ---- all at once ----------------------------------------------------------------------------
+
+describe("two vCPUs and the script, each changing what the others use,", function()
+    local POLL = "\xba\x00\x05\xec\xe6\x43\xeb\xfb" -- again: in al, dx; out 0x43, al; jmp again
+
+    it("come to no deadlock, and close", function()
+        local vm = tiny.bare(POLL)
+        local second = assert(vm:create_vcpu(1))
+        second.sregs = vm.first.sregs
+        second.regs = vm.first.regs
+
+        -- Every handler of the guest's accesses does one of these in turn.
+        local reads, polled = 0, nil
+        local turns = {
+            function() vm:pause() end,
+            function() polled:remove() end,
+            function() vm:tap { pio = { 0x500, 1 }, read = function(tap) tap:remove() end } end,
+            function() local hook = vm:on("exit", print) hook:remove() end,
+            function() polled:move(0x600) polled:move(0x500) end,
+            function() vm:resume() end,
+        }
+        local function poll(self)
+            reads = reads + 1
+            polled = self
+            turns[reads % #turns + 1]()
+        end
+
+        assert(vm:start())
+        for round = 1, 200 do
+            local device = assert(vm:device { pio = { 0x500, 1 }, read = poll })
+            local tap = assert(vm:tap { pio = { 0x43, 1 }, write = function() return round end })
+            local sink = assert(vm:device { pio = { 0x43, 1 }, write = function() end })
+            vmm.step(0.001)
+            assert.is_true(vm:pause(10))
+            vm:resume()
+            assert.is_true(tap:remove())
+            assert.is_true(sink:remove())
+            assert.is_true(device:remove())
+        end
+        assert.is_true(reads > 6, reads)
+        vm:close()
+        assert.is_true(vm.closed)
     end)
 end)
