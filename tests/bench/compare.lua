@@ -27,9 +27,22 @@ local function print_commands(contenders)
     end
 end
 
+-- Median of how much more than the yardstick in the same round. More steady than the difference
+-- of the medians: what slows the host slows all of a round.
+local function excess(contender, yardstick)
+    local differences = {}
+    for round, figure in pairs(contender.by_round) do
+        local base = yardstick.by_round[round]
+        if base then differences[#differences + 1] = figure - base end
+    end
+    table.sort(differences)
+    return #differences > 0 and median(differences) or 0 / 0
+end
+
 local function print_figures(contenders, unit)
     local yardstick
-    print(("\n  %-22s %10s %10s %10s %8s"):format(unit, "median", "min", "max", "ratio"))
+    print(("\n  %-22s %10s %10s %10s %8s %8s"):format(unit, "median", "min", "max", "ratio",
+        "more"))
     for _, contender in ipairs(contenders) do
         local figures = contender.figures
         if #figures == 0 then
@@ -38,28 +51,32 @@ local function print_figures(contenders, unit)
             table.sort(figures)
             local middle = median(figures)
             yardstick = yardstick or middle
-            print(("  %-22s %10.1f %10.1f %10.1f %8.2f%s"):format(contender.name, middle,
+            local failures = contenders.rounds - #figures
+            print(("  %-22s %10.1f %10.1f %10.1f %8.2f %8.2f%s"):format(contender.name, middle,
                 figures[1], figures[#figures], middle / yardstick,
-                #figures < contenders.rounds and ("  (%d of %d runs failed)"):format(
-                    contenders.rounds - #figures, contenders.rounds) or ""))
+                excess(contender, contenders[1]), failures == 0 and ""
+                or ("  (%d of %d runs failed)"):format(failures, contenders.rounds)))
         end
     end
     print()
 end
 
 -- contenders: an array of { name =, command = argv [, prefix = argv to run it by] }, the first
--- being the yardstick of the ratios; and title, unit, rounds, scale (of the figures; 1).
+-- being the yardstick of the ratios, and of how much more the others take; and title, unit, rounds,
+-- scale (of the figures; 1).
 -- Each round runs all of them, beginning with another one each time.
 function compare.run(contenders)
     print(("%s (%d interleaved rounds)"):format(contenders.title, contenders.rounds))
     print_commands(contenders)
     for _, contender in ipairs(contenders) do
-        contender.figures = {}
+        contender.figures, contender.by_round = {}, {}
     end
     for round = 1, contenders.rounds do
         for step = 0, #contenders - 1 do
             local contender = contenders[(round + step) % #contenders + 1]
-            table.insert(contender.figures, measure(contender, contenders.scale))
+            local figure = measure(contender, contenders.scale)
+            table.insert(contender.figures, figure)
+            contender.by_round[round] = figure
         end
     end
     print_figures(contenders, contenders.unit)
