@@ -78,7 +78,7 @@ THREADED := $(filter $(UNIT_SRC),$(foreach t,loop console ring bus vcpu serial m
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 C_FILES := $(wildcard include/vmm/*.h src/*.c src/*/*.[ch] tests/*/*.[ch] tests/guest/*/*.[ch])
 
-FORCE:
+.PHONY: FORCE
 $(F)/gen/vmm_features.h: FORCE
 	@mkdir -p $(@D)
 	@src/features.sh $@ "$(BUILT)" "$(FEATURES_ALL)"
@@ -322,6 +322,18 @@ FUZZ_SECONDS ?= 20
 fuzz: $(FUZZ_SRC:%.c=$(F)/fuzz/%) ## run every fuzz target for FUZZ_SECONDS
 	$(Q)tests/fuzz/run.sh $(FUZZ_SECONDS) $^
 .PHONY: fuzz
+
+# name yes|no [needs ...] [-l...] files...
+describe_feature = @echo '$(1) $(if $(filter $(1),$(BUILT)),yes,no)' \
+	'$(if $(NEEDS_OF_$(1)),needs $(NEEDS_OF_$(1)))' '$(LIBS_OF_$(1))' \
+	'$(SRC_OF_$(1)) $(SCRIPTS_OF_$(1))'
+define newline
+
+
+endef
+features: ## list the blocks that FEATURES="..." picks from: built or not, files
+	$(foreach f,$(FEATURES_ALL),$(call describe_feature,$(f))$(newline)	)
+.PHONY: features
 
 format: ## format the C sources
 	$(Q)clang-format -i $(C_FILES)
