@@ -243,16 +243,31 @@ $(R)/vmm/core.so: $(LIB_OBJ) $(MODULE_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(CC) -shared $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(R)/vmm.pc: Makefile
+# examples/*.c, for tests where there is nothing but files of the tree; for yourself see
+# examples/README.md.
+EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(wildcard examples/*.c))
+$(B)/examples/%: examples/%.c $(R)/static/libvmm-lua.a
 	@mkdir -p $(@D)
-	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' \
+	$(call say,CC,$@)
+	$(Q)$(CC) -Iinclude $(CFLAGS) -Wall -Wextra $(if $(WERROR),-Werror) -MMD -MP -o $@ $< \
+		$(R)/static/libvmm-lua.a $(LUA_LIBS) $(LIBS)
+
+# What the shared libraries show: a removal is seen in the diff.
+symbols: $(R)/libvmm.so.$(SOVERSION) $(R)/libvmm-lua.so.$(SOVERSION) ## list exported symbols anew
+	$(Q)for l in libvmm libvmm-lua; do nm -D --defined-only $(R)/$$l.so.$(SOVERSION) | \
+		awk '{ print $$3 }' | LC_ALL=C sort > tests/abi/$$l.symbols || exit 1; done
+.PHONY: symbols
+
+$(R)/vmm.pc: Makefile $(F)/gen/vmm_features.h include/vmm/version.h
+	@mkdir -p $(@D)
+	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'features=$(BUILT)' 'libdir=$${prefix}/lib' \
 		'includedir=$${prefix}/include' '' 'Name: vmm' \
 		'Description: building blocks of a virtual machine monitor for KVM' \
 		'Version: $(VERSION)' 'Libs: -L$${libdir} -lvmm' \
 		'Libs.private: $(LIBS)' 'Cflags: -I$${includedir}' > $@
-$(R)/vmm-lua.pc: Makefile
+$(R)/vmm-lua.pc: Makefile $(F)/gen/vmm_features.h include/vmm/version.h
 	@mkdir -p $(@D)
-	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' \
+	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'features=$(BUILT)' 'libdir=$${prefix}/lib' \
 		'includedir=$${prefix}/include' '' 'Name: vmm-lua' \
 		'Description: the VMM with its Lua library, behind one call' \
 		'Version: $(VERSION)' 'Requires.private: lua5.4' \
@@ -294,7 +309,7 @@ lab: $(F)/packages-run vmm-reference ## the same in the lab, also where the host
 UNIT := $(UNIT_SRC:%.c=$(R)/%)
 TEST_PROGRAMS := $(UNIT) $(UNIT_SRC:%.c=$(F)/asan/%) $(THREADED:%.c=$(F)/tsan/%) \
 	$(FUZZ_SRC:%.c=$(F)/fuzz/%) $(F)/asan/vmm-reference $(F)/tsan/vmm-reference
-test: $(F)/packages-test all $(TEST_PROGRAMS) guests ## lint, unit tests, fuzzing, specs here and in the lab
+test: $(F)/packages-test all $(TEST_PROGRAMS) guests $(EXAMPLES) ## lint, unit tests, fuzzing, specs here and in the lab
 	$(Q)./vmm-reference tests/run.lua
 .PHONY: test
 

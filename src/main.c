@@ -32,7 +32,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     atexit(restore);
-    status = program_main(argc, argv, &terminal);
+    status = program_main(argc, argv, NULL, &terminal);
     vmm_terminal_fini(&terminal);
     return status;
 }

@@ -10,6 +10,16 @@
 #include "lua/box.h"
 #include "lua/terminal.h"
 
+static void preload(lua_State *L, const struct vmm_lua_module *modules)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    for (; modules && modules->name; modules++) {
+        lua_pushcfunction(L, modules->open);
+        lua_setfield(L, -2, modules->name);
+    }
+    lua_pop(L, 1);
+}
+
 /* require("vmm.cli").main(argv) -> exit code; arg as the lua program sets it */
 static int run(lua_State *L)
 {
@@ -18,6 +28,7 @@ static int run(lua_State *L)
 
     luaL_openlibs(L);
     vmm_lua_preload(L);
+    preload(L, lua_touserdata(L, 3));
     lua_getglobal(L, "require");
     lua_pushliteral(L, "vmm.cli");
     lua_call(L, 1, 1);
@@ -31,7 +42,8 @@ static int run(lua_State *L)
     return 1;
 }
 
-int program_main(int argc, char **argv, struct vmm_terminal *terminal)
+int program_main(int argc, char **argv, const struct vmm_lua_module *modules,
+                 struct vmm_terminal *terminal)
 {
     lua_State *L = luaL_newstate();
     int status = EXIT_FAILURE;
@@ -45,7 +57,8 @@ int program_main(int argc, char **argv, struct vmm_terminal *terminal)
     lua_pushcfunction(L, run);
     lua_pushinteger(L, argc);
     lua_pushlightuserdata(L, argv);
-    if (lua_pcall(L, 2, 1, 1) == LUA_OK)
+    lua_pushlightuserdata(L, (void *)(uintptr_t)modules); /* not written to */
+    if (lua_pcall(L, 3, 1, 1) == LUA_OK)
         status = (int)lua_tointeger(L, -1);
     else
         fprintf(stderr, "%s: %s\n", argv[0], lua_tostring(L, -1));
@@ -55,5 +68,11 @@ int program_main(int argc, char **argv, struct vmm_terminal *terminal)
 
 int vmm_lua_main(int argc, char **argv)
 {
-    return program_main(argc, argv, NULL);
+    return program_main(argc, argv, NULL, NULL);
+}
+
+int vmm_lua_main_with(int argc, char **argv,
+                      const struct vmm_lua_module *modules)
+{
+    return program_main(argc, argv, modules, NULL);
 }

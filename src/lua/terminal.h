@@ -5,6 +5,7 @@
 
 #include <lua.h>
 
+struct vmm_lua_module;
 struct vmm_terminal;
 
 /* Give the state the program's terminal, which must outlive it.  A state that
@@ -16,7 +17,9 @@ struct vmm_terminal *terminal_of(lua_State *L);
 /* Add core.terminal to the table on top. */
 void terminal_open(lua_State *L);
 
-/* The program (include/vmm/lua.h) on a terminal; NULL: on none. */
-int program_main(int argc, char **argv, struct vmm_terminal *terminal);
+/* The program (include/vmm/lua.h) with the caller's modules (NULL: none), on a
+ * terminal (NULL: on none). */
+int program_main(int argc, char **argv, const struct vmm_lua_module *modules,
+                 struct vmm_terminal *terminal);
 
 #endif

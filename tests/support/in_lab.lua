@@ -15,7 +15,7 @@ local directory, spec = arg[1], arg[2]
 local LIMIT = 900
 
 -- What specs read, beside what their command line names.
-local FILES = { ".busted", "lua", "tests", "examples", ".build/guest" }
+local FILES = { ".busted", "lua", "tests", "examples", ".build/guest", ".build/examples" }
 
 -- What guests in the lab load of the cloud kernel's modules.
 local MODULES = { "modules.dep", "kernel/drivers/misc/pvpanic" }

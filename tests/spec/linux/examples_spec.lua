@@ -29,6 +29,14 @@ describe("an example", function()
         assert.equal(0, code, output)
         assert.equal("anna: poweroff, bert: poweroff\n", output)
     end)
+
+    it("frontend.c boots Linux by one call", function()
+        local initrd = linux.initramfs { run = "echo started by C; poweroff -f" }
+        local output, partial, code = process.capture(
+            { ".build/examples/frontend", linux.bzimage(), initrd }, { stderr = "merge" })
+        assert.is_nil(code, partial)
+        assert.matches("started by C", output, 1, true)
+    end)
 end)
 
 describe("the command line", function()

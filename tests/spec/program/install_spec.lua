@@ -32,6 +32,43 @@ int main(int argc, char **argv)
 }
 ]]
 
+local VERSION = [[
+#include <stdio.h>
+#include <vmm/version.h>
+int main(void)
+{
+    printf("%d.%d.%d %s %d %s\n", VMM_VERSION_MAJOR, VMM_VERSION_MINOR, VMM_VERSION_PATCH,
+           vmm_version(), vmm_api_version() == VMM_API_VERSION, vmm_features());
+    return 0;
+}
+]]
+
+-- The names in the text of a list, a line each.
+local function lines(text)
+    local names = {}
+    for name in text:gmatch "[^\n]+" do
+        names[#names + 1] = name
+    end
+    return names
+end
+
+local function read(path)
+    local file <close> = assert(io.open(path))
+    return file:read "a"
+end
+
+-- The functions that the headers declare, sorted.
+local function declared()
+    local names = {}
+    for _, header in ipairs(process.find("include/vmm", "*.h")) do
+        for name in read(header):gmatch "\nVMM_API[^;(]-([%w_]+)%(" do
+            names[#names + 1] = name
+        end
+    end
+    table.sort(names)
+    return names
+end
+
 describe("what is installed", function()
     local root, prefix
 
@@ -66,7 +103,7 @@ describe("what is installed", function()
     end)
 
     it("gives a stock lua5.4 the module", function()
-        assert.equal("0.1.0\n", run [[
+        assert.equal(require("vmm").version .. "\n", run [[
             LUA_PATH="$prefix/share/lua/5.4/?.lua;$prefix/share/lua/5.4/?/init.lua" \
             LUA_CPATH="$prefix/lib/lua/5.4/?.so" lua5.4 -e 'print(require("vmm").version)']])
     end)
@@ -99,7 +136,94 @@ describe("what is installed", function()
         end
     end)
 
+    it("shows what the headers declare, and no more", function()
+        assert.same(declared(), lines(run [[
+            nm -D --defined-only $prefix/lib/libvmm-lua.so | awk '{ print $3 }' | LC_ALL=C sort]]))
+    end)
+
+    for _, library in ipairs { "libvmm", "libvmm-lua" } do
+        it("shows the symbols of tests/abi/" .. library .. ".symbols (make symbols)", function()
+            assert.same(lines(read("tests/abi/" .. library .. ".symbols")), lines(run(([[
+                nm -D --defined-only $prefix/lib/%s.so | awk '{ print $3 }' | LC_ALL=C sort
+                ]]):format(library))))
+        end)
+    end
+
+    it("has one version: of headers, library, module, pkg-config and soname", function()
+        local version = require("vmm").version
+        local program = compile("version", VERSION, "$(pkg-config --cflags --libs vmm)")
+        local features =
+            run "PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --variable=features vmm"
+        assert.equal(("%s %s 1 %s"):format(version, version, features), run(program))
+        assert.equal(version .. "\n",
+            run "PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --modversion vmm-lua")
+        assert.equal("[libvmm.so.0]\n",
+            run "readelf -d $prefix/lib/libvmm.so | awk '/SONAME/ { print $NF }'")
+    end)
+
     it("runs the lab from where it is", function()
         assert.matches("usage: vmm%-reference lab", run "$prefix/bin/vmm-reference lab --help")
+    end)
+end)
+
+-- Built from what is installed and from nothing else, as its reader would.
+describe("an example in C", function()
+    local root
+
+    local function run(command)
+        local output, partial, code = process.capture({ "sh", "-c", [[
+            root=$1
+            export PKG_CONFIG_PATH=$root/stage/usr/local/lib/pkgconfig
+            export PKG_CONFIG_SYSROOT_DIR=$root/stage LD_LIBRARY_PATH=$root/stage/usr/local/lib
+            unset MAKEFLAGS
+            program=$PWD/vmm-reference guests=$PWD/.build/guest
+            cd $root/examples || exit
+            ]] .. command, "sh", root }, { stderr = "merge" })
+        return (output or ("exit code %d: %s"):format(code, partial)):gsub("\r", "")
+    end
+
+    setup(function()
+        root = assert(process.temporary_directory "vmm-examples")
+        -- To pkg-config the stage is the whole system: Lua is there, too.
+        assert.equal("", (process.capture({ "sh", "-c", [[
+            env -u MAKEFLAGS make -s install DESTDIR=$1/stage 2>&1 | grep -v '^  '
+            mkdir -p $1/stage/usr/include $1/stage/usr/lib
+            ln -s /usr/include/lua5.4 $1/stage/usr/include/
+            ln -s /usr/lib/x86_64-linux-gnu $1/stage/usr/lib/
+            cp -r examples $1/]], "sh", root }, { stderr = "merge" })))
+    end)
+
+    teardown(function()
+        process.remove(root)
+    end)
+
+    for _, compiler in ipairs { "gcc", "clang" } do
+        local cc = ("%s -Wall -Wextra -Werror"):format(compiler)
+
+        it("hello.c says hello from a guest, by " .. compiler, function()
+            assert.equal("", run(cc .. " hello.c $(pkg-config --cflags --libs vmm) -o hello"))
+            assert.equal("Hello from C\nthe guest ended: halt\n", run "timeout 20 ./hello")
+            assert.equal("", run "ldd hello | grep -i lua; :")
+        end)
+
+        it("frontend.c boots a kernel, by " .. compiler, function()
+            assert.equal("",
+                run(cc .. " frontend.c $(pkg-config --cflags --libs vmm-lua) -o frontend"))
+            assert.equal("Hello from a guest\nPASS\n",
+                run "timeout 20 ./frontend $guests/hello.elf")
+        end)
+
+        it("own-vmm runs its script with its device, by " .. compiler, function()
+            assert.equal("", run(([[
+                cd own-vmm && make -s CC=%s CFLAGS="-Wall -Wextra -Werror" -B]]):format(compiler)))
+            assert.equal("the guest counted to 42 and ended: halt\n",
+                run "cd own-vmm && timeout 20 ./own-vmm boot.lua")
+        end)
+    end
+
+    it("own-vmm's device serves the stock program as a module", function()
+        assert.equal("", run "cd own-vmm && make -s abacus.so")
+        assert.equal("the guest counted to 42 and ended: halt\n",
+            run [[cd own-vmm && LUA_CPATH="./?.so;;" timeout 20 $program boot.lua]])
     end)
 end)
