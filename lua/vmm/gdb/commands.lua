@@ -120,6 +120,12 @@ local function range_of(text)
     return nil
 end
 
+-- What a breakpoint covers is shown, not the INT3.
+local function without_breakpoints(vm, thread, address, bytes)
+    local gpa = vm.vcpus[thread]:translate(address)
+    return gpa and vm:without_breakpoints(bytes, gpa) or bytes
+end
+
 -- Page by page: gdb takes what is there before a hole.
 local function read_memory(session, rest)
     local address, len = range_of(rest)
@@ -132,6 +138,7 @@ local function read_memory(session, rest)
         local bytes, _, why = session.vm:read_virtual(at, count, { vcpu = session.thread })
         code = why
         if not bytes then break end
+        bytes = without_breakpoints(session.vm, session.thread, at, bytes)
         parts[#parts + 1] = packet.to_hex(bytes)
         done = done + count
     end
@@ -168,7 +175,7 @@ local function insert_point(session, rest)
     local kind, address, len = point_of(rest)
     if not kind or not address or not len then return BAD end
     if not points.known(kind) then return UNKNOWN end
-    local ok, _, code = session.points:add(kind, address, len)
+    local ok, _, code = session.points:add(kind, address, len, session.thread)
     return ok and "OK" or failure(code)
 end
 

@@ -30,29 +30,33 @@ local function key_of(kind, address, len)
 end
 
 -- Where the host's KVM delivers no breakpoints by INT3, a debug register serves.
-local function make_breakpoint(vm, kind, address)
-    local made, message, code = vm:breakpoint { at = address, hardware = kind.hardware }
+local function make_breakpoint(vm, kind, options)
+    options.hardware = kind.hardware
+    local made, message, code = vm:breakpoint(options)
     if not made and code == "ENOTSUP" and not kind.hardware then
-        return vm:breakpoint { at = address, hardware = true }
+        options.hardware = true
+        return vm:breakpoint(options)
     end
     return made, message, code
 end
 
-local function make_watchpoint(vm, kind, address, len)
-    if not LENGTHS[len] or address % len ~= 0 then
+local function make_watchpoint(vm, kind, options, len)
+    if not LENGTHS[len] or options.at % len ~= 0 then
         return nil, "x86 watches 1, 2, 4 or 8 aligned bytes", "EINVAL"
     end
-    return vm:watchpoint { at = address, len = len, access = kind.access }
+    options.len, options.access = len, kind.access
+    return vm:watchpoint(options)
 end
 
--- Sets a point; true, or nil, message, code. One that is there already is no mistake.
-function Points:add(kind, address, len)
+-- Sets a point where a vCPU's page tables say that the address is; true, or nil, message, code. One
+-- that is there already is no mistake.
+function Points:add(kind, address, len, vcpu)
     local key = key_of(kind, address, len)
     if self.set[key] then return true end
     if self.count >= MAX then return nil, "too many breakpoints", "ENOSPC" end
     local how = KINDS[kind]
     local make = how.access and make_watchpoint or make_breakpoint
-    local made, message, code = make(self.vm, how, address, len)
+    local made, message, code = make(self.vm, how, { at = address, vcpu = vcpu }, len)
     if not made then return nil, message, code end
     self.set[key] = { made = made, how = how, address = address }
     self.count = self.count + 1
@@ -74,6 +78,14 @@ function Points:clear()
         point.made:remove()
     end
     self.set, self.count = {}, 0
+end
+
+-- Is there one at the address?
+function Points:has(address)
+    for _, point in pairs(self.set) do
+        if point.address == address then return true end
+    end
+    return false
 end
 
 -- What a stop reply says of a hit, if it is at one of ours and the debugger knows the word.

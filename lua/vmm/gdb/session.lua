@@ -41,6 +41,7 @@ function session.new(vm, socket, options)
         features = {}, -- what the debugger says it knows
         thread = 1, -- whose registers and memory are meant
         reason = { signal = SIGTRAP },
+        hits = {}, -- of breakpoints, that the debugger has not been told yet
     }, Session)
 end
 
@@ -169,9 +170,19 @@ local function stands(self, thread, signal, detail)
     self.reason = { signal = signal, detail = detail }
 end
 
--- A hit of a breakpoint (vm:on "break"), in gdb's words.
+-- A vCPU has come to a breakpoint (vm:on "break").
 local function stands_at(self, hit)
     stands(self, hit.vcpu, SIGTRAP, self.points:detail(hit, self.features))
+end
+
+-- Several vCPUs may have come to breakpoints when the VM stands; gdb is told of one at a time, and
+-- lets the VM go on in between. The next of them that is still where it was, or nil.
+local function waiting_hit(self)
+    while self.hits[1] do
+        local hit = table.remove(self.hits, 1)
+        local vcpu = self.vm.vcpus[hit.vcpu]
+        if vcpu and vcpu.regs.rip == hit.rip and self.points:has(hit.address) then return hit end
+    end
 end
 
 local function stop_words(stop)
@@ -184,14 +195,14 @@ local function await_stop(self)
     local what
     repeat
         what = await(self, function()
-            return self.hit and "hit" or self:ended() and "ended"
+            return self.hits[1] and "hit" or self:ended() and "ended"
         end) -- a packet while the guest runs means nothing
     until what ~= "packet"
     if what == "gone" then return nil end
     self:hold()
     sched.sleep(0) -- a hit on the way is told now
-    if self.hit then
-        stands_at(self, self.hit)
+    if self.hits[1] then
+        stands_at(self, table.remove(self.hits, 1))
     elseif what == "interrupt" then
         stands(self, self.thread, SIGINT)
     end
@@ -203,7 +214,11 @@ end
 -- Lets all vCPUs run until something stops them; the stop reply.
 function Session:continue()
     if self:ended() then return self:stop_reply() end
-    self.hit = nil
+    local hit = waiting_hit(self)
+    if hit then
+        stands_at(self, hit)
+        return self:stop_reply()
+    end
     local ok, message = release(self.vm)
     if not ok then
         self:say(message .. "\n")
@@ -217,11 +232,10 @@ end
 function Session:step(thread)
     local vm = self.vm
     if vm.started == nil and not self:ended() then vm:start { paused = true } end
-    self.hit = nil
     while not self:ended() do
         local done, message, code = vm:step { vcpu = thread, count = 1, timeout = STEP_SECONDS }
-        if done or self.hit then break end
-        if code ~= "timeout" then
+        if done then break end
+        if code ~= "timeout" and code ~= "ETIMEDOUT" then
             self:say(("vCPU %d was not stepped: %s\n"):format(thread - 1, message))
             break
         end
@@ -235,11 +249,7 @@ function Session:step(thread)
     end
     if self.finished then return nil end
     self:hold()
-    if self.hit then
-        stands_at(self, self.hit)
-    else
-        stands(self, thread, SIGTRAP)
-    end
+    stands(self, thread, SIGTRAP)
     return self:stop_reply()
 end
 
@@ -249,7 +259,7 @@ local function attach(self)
     local vm = self.vm
     self.go_on = is_running(vm)
     self.subscription = vm:on("break", function(hit)
-        self.hit = self.hit or hit
+        table.insert(self.hits, hit)
     end)
     self:hold()
 end

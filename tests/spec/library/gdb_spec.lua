@@ -298,6 +298,44 @@ describe("gdb's stub", function()
         assert.is_nil(next(vm.points))
     end)
 
+    it("tells of two vCPUs that have come to breakpoints one after the other", function()
+        local debugger <close> = attach()
+        debugger:ask "Z0,2345,1"
+        vm.on_resume = function()
+            vm:hit(1, 0x2345)
+            vm:hit(2, 0x2345)
+        end
+        assert.matches("thread:1;$", debugger:ask "vCont;c")
+        debugger:ask "z0,2345,1"
+        assert.matches("thread:1;$", debugger:ask "vCont;s:1")
+        debugger:ask "Z0,2345,1"
+        assert.matches("thread:2;$", debugger:ask "vCont;c")
+        assert.same({ "pause", "break 0x2345", "resume", "step 1", "break 0x2345" }, vm.calls)
+        debugger:send "vCont;c"
+        eventually(function() return vm.calls[6] == "resume" end)
+    end)
+
+    it("forgets that a vCPU is at a breakpoint that is no more", function()
+        local debugger <close> = attach()
+        debugger:ask "Z0,2345,1"
+        vm.on_resume = function()
+            vm:hit(1, 0x2345)
+            vm:hit(2, 0x2345)
+        end
+        debugger:ask "vCont;c"
+        debugger:ask "z0,2345,1"
+        debugger:send "vCont;c"
+        eventually(function() return vm.calls[4] == "resume" end)
+    end)
+
+    it("shows what a breakpoint covers", function()
+        vm.hidden = function(gpa, bytes)
+            return gpa == 0x102000 and "\x55" .. bytes:sub(2)
+        end
+        local debugger <close> = attach()
+        assert.equal("5500", debugger:ask "m2000,2")
+    end)
+
     it("uses a debug register where INT3 does not get to the host", function()
         vm.no_software = true
         local debugger <close> = attach()

@@ -31,6 +31,7 @@ local function vcpu(id)
         self.states[name] = bytes
         return true
     end
+    function self.translate(_, address) return address + 0x100000 end
     function self.get_msrs() return self.msrs end
     function self.set_msrs(_, values)
         for index, value in pairs(values) do self.msrs[index] = value end
@@ -126,7 +127,7 @@ function methods.hit(vm, index, address)
         if made.address == address then
             set_states(vm, "paused")
             vm.vcpus[index].regs.rip = address
-            vm:tell("break", { vcpu = index, address = address, breakpoint = made })
+            vm:tell("break", { vcpu = index, address = address, rip = address, breakpoint = made })
             return
         end
     end
@@ -150,6 +151,10 @@ function methods.write_virtual(vm, address, bytes)
     if not at then return nil, "no memory", "EFAULT" end
     vm.ram = vm.ram:sub(1, at) .. bytes .. vm.ram:sub(at + #bytes + 1)
     return true
+end
+
+function methods.without_breakpoints(vm, bytes, gpa)
+    return vm.hidden and vm.hidden(gpa, bytes) or bytes
 end
 
 function methods.exit_counts() return { pio_write = 3 } end
