@@ -1,0 +1,127 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- Debian's gdb on tiny guests, from attaching to detaching.
+
+local gdb = require "tests.spec.support.gdb"
+
+-- A script that serves a tiny guest, paused before its first instruction, and says how it ended.
+local SCRIPT = [[
+local tiny = require "tests.spec.support.tiny"
+local vm <close> = assert(vmm.vm {
+    memory = { size_mib = 16 },
+    vcpus = { num = VCPUS },
+    kernel = { path = tiny.path "GUEST" },
+})
+assert(vm:start { paused = true })
+local server <close> = serve(vm)
+MEANWHILE
+local stop = assert(vm:wait { timeout = 40 })
+io.write(stop.reason, "\n", (vm.console:output():gsub("\r", "")))
+]]
+
+local function run(guest, commands, options)
+    options = options or {}
+    local script = SCRIPT:gsub("%u%u%u%u+", {
+        GUEST = guest, VCPUS = tostring(options.vcpus or 1), MEANWHILE = options.meanwhile or "",
+    })
+    local words = { "file .build/guest/" .. guest .. ".elf", "target remote %dir/gdb" }
+    return gdb.run(script, table.move(commands, 1, #commands, #words + 1, words))
+end
+
+local function has(text, words)
+    assert.is_truthy(text:find(words, 1, true), ("no %q in:\n%s"):format(words, text))
+end
+
+describe("Debian's gdb", function()
+    if not gdb.path() then
+        pending "gdb is not installed"
+        return
+    end
+
+    it("breaks at a function, steps, writes registers and memory, detaches", function()
+        local said, out, code = run("hello", {
+            "break guest",
+            "continue",
+            "info breakpoints",
+            "backtrace",
+            "stepi",
+            "stepi",
+            "print (char *) $rdi",
+            "set *(int *) $rdi = 0x64776f48", -- "Howd"
+            "set $r12 = 0x123456789abcdef0",
+            "set $eflags = $eflags | 1",
+            "print/x $r12",
+            "print $eflags",
+            "delete",
+            "detach",
+        })
+        has(said, "Breakpoint 1, 0x")
+        has(said, "breakpoint already hit 1 time")
+        assert.matches("#0 +0x%x+ in guest %(%)\n#1 +0x%x+ in _start %(%)", said)
+        has(said, '"Hello from a guest')
+        has(said, "= 0x123456789abcdef0")
+        assert.matches("%$%d = %[ .*CF.*%]", said)
+        has(said, "detached")
+        assert.equal("reboot\nHowdo from a guest\nPASS\n", out)
+        assert.equal(0, code)
+    end)
+
+    it("sees an instruction at a breakpoint of the script, not an INT3", function()
+        local said, out = run("hello", { "x/i _start", "detach" }, { meanwhile = [[
+            local entry = vm.plan.entry
+            assert(vm:breakpoint { at = entry, function() end })
+            assert(vm.memory:read(entry, 1) == "\xcc")
+        ]] })
+        assert.matches("<_start>:\tcld", said)
+        has(out, "reboot\n")
+    end)
+
+    it("sees the guest's end", function()
+        local said, out = run("poweroff", { "continue" })
+        has(said, "the guest has ended: poweroff")
+        has(said, "exited normally")
+        has(out, "poweroff\n")
+    end)
+
+    it("sees a triple fault as a signal", function()
+        local said = run("triple_fault", { "continue" })
+        has(said, "the guest has ended: triple_fault")
+        has(said, "terminated with signal SIGSEGV")
+    end)
+
+    it("interrupts a guest that spins, and lets it go on", function()
+        local said, out = run("spin", {
+            "interrupt-me",
+            "continue",
+            "x/i $rip",
+            "info threads",
+            "stepi",
+            "kill",
+        }, { meanwhile = [[
+            vm.console:expect("spinning\r?\n", { timeout = 20 })
+            interrupt()
+        ]] })
+        has(said, "received signal SIGINT")
+        assert.matches("=> 0x%x+[^\n]*:\tjmp ", said)
+        has(said, "(vCPU 0)")
+        has(out, "closed\n")
+    end)
+
+    it("has a thread for each vCPU, with registers of its own", function()
+        local said, out = run("smp", {
+            "info threads",
+            "thread 2",
+            "info registers rip cs cr0",
+            "monitor regs",
+            "thread 1",
+            "print $_thread",
+            "detach",
+        }, { vcpus = 2 })
+        assert.matches("%* 1 +Thread 1 %(vCPU 0%)", said)
+        assert.matches("\n  2 +Thread 2 %(vCPU 1[^\n]*%)", said)
+        assert.matches("\nrip +0xfff0 ", said)
+        assert.matches("\ncs +0xf000 ", said)
+        has(said, "cs        0xf000 base 0xffff0000")
+        has(said, "$1 = 1")
+        has(out, "PASS")
+    end)
+end)
