@@ -54,7 +54,7 @@ VMM_API uint64_t vmm_machine_uptime_ns(const struct vmm_machine *machine);
 /* Of one vCPU.  index < vmm_machine_vcpu_count(), here and below. */
 struct vmm_vcpu_counts {
     uint64_t exits[VMM_EXIT_TYPES];
-    uint64_t kicks;  /* KVM_RUN was interrupted, for whatever is asked of it */
+    uint64_t kicks;  /* it was kept from the guest for a moment, not paused */
     uint64_t pauses; /* it was RUNNING, and is PAUSED */
     uint64_t cpu_ns; /* CPU time of its thread, in the guest or not */
 };

@@ -220,7 +220,7 @@ typedef int (*vmm_vcpu_exit_fn)(void *context, struct vmm_vcpu *vcpu,
 
 /* What else happens on the vCPU thread. */
 enum vmm_vcpu_event {
-    VMM_VCPU_KICKED,  /* KVM_RUN was interrupted */
+    VMM_VCPU_KICKED,  /* kept from the guest for a moment, by a request */
     VMM_VCPU_RESUMED, /* about to enter the guest, first or after a wait */
     VMM_VCPU_SETTLED, /* RUNNING no more: PAUSED */
 };

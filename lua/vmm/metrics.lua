@@ -164,7 +164,7 @@ end
 local function add_vcpu(out, vm, vcpu)
     local labels = with(vm, { "vcpu", vcpu.id })
     counter(out, "vmm_vcpu_cpu_seconds_total", "CPU time of the vCPU's thread", labels, vcpu.cpu)
-    counter(out, "vmm_vcpu_kicks_total", "Interruptions of KVM_RUN", labels, vcpu.kicks)
+    counter(out, "vmm_vcpu_kicks_total", "Interruptions that are no pauses", labels, vcpu.kicks)
     counter(out, "vmm_vcpu_pauses_total", "Pauses", labels, vcpu.pauses)
     for _, reason in ipairs(sorted_keys(vcpu.exits)) do
         counter(out, "vmm_vcpu_exits_total", "Exits to user space",

@@ -96,10 +96,8 @@ static bool run_and_handle(struct vmm_vcpu *vcpu)
         config->on_error(config->context, vcpu, &err);
         return false;
     }
-    if (exit.type == VMM_EXIT_NONE) {
-        tell(vcpu, VMM_VCPU_KICKED);
+    if (exit.type == VMM_EXIT_NONE)
         return true;
-    }
     return config->on_exit(config->context, vcpu, &exit) == 0;
 }
 
@@ -170,8 +168,7 @@ static bool wait_for_turn(struct vmm_vcpu *vcpu, bool first)
             pthread_cond_wait(&vcpu->changed, &vcpu->lock);
         } else {
             serve_nmi(vcpu);
-            if (waited)
-                tell(vcpu, VMM_VCPU_RESUMED);
+            tell(vcpu, waited ? VMM_VCPU_RESUMED : VMM_VCPU_KICKED);
             __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
             vcpu->aside = false;
             vcpu->entered = true;

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- `make bench`: the product beside its yardsticks, in interleaved rounds.
 --
---   bench.lua [PART...]    parts: first exits boot (all)
+--   bench.lua [PART...]    parts: first exits metrics boot (all)
 --   VMM_BENCH_ROUNDS=N     rounds of each (10)
 
 package.path = arg[0]:match("^(.*)/") .. "/?.lua;" .. package.path
@@ -73,6 +73,13 @@ function parts.boot()
     }, "boot: see above")
 end
 
-for _, name in ipairs(#arg > 0 and arg or { "first", "exits", "boot" }) do
+-- Slices of 30 ms: as many of them as the other parts take time for.
+function parts.metrics()
+    print(("what measuring costs (%d interleaved slices)"):format(20 * rounds))
+    assert(loadfile(package.searchpath("metrics", package.path)))(guest .. "pio_loop32.bin",
+        20 * rounds)
+end
+
+for _, name in ipairs(#arg > 0 and arg or { "first", "exits", "metrics", "boot" }) do
     assert(parts[name], "no such part: " .. name)()
 end
