@@ -200,46 +200,51 @@ static struct span span_of(uint64_t address, size_t size)
     return span;
 }
 
+/* Whom an access has yet to pass. */
+struct walk {
+    struct span span;
+    uint64_t number; /* of the tap before */
+};
+
+/* Call the next tap's function, if it has one; false: there is no tap left. */
+static bool call_next(struct vmm_bus *bus, struct walk *walk, bool is_write,
+                      uint8_t *value, bool *result)
+{
+    struct vmm_bus_tap *tap = hold_next(bus, walk->span, walk->number);
+    if (!tap)
+        return false;
+    struct overlap at = overlap_of(tap, walk->span);
+    walk->number = tap->number;
+    bool (*fn)(void *, uint64_t, uint8_t *, size_t) =
+        is_write ? tap->ops->write : tap->ops->read;
+    if (fn) {
+        vmm_handler_enter();
+        *result = fn(tap->context, at.offset, value + at.skip, at.size);
+        vmm_handler_leave();
+    }
+    vmm_bus_tap_unpin(tap);
+    return true;
+}
+
 bool vmm_bus_taps_read(struct vmm_bus *bus, uint64_t address, uint8_t *value,
                        size_t size)
 {
-    struct span span = span_of(address, size);
+    struct walk walk = {.span = span_of(address, size)};
     bool rewritten = false;
-    uint64_t number = 0;
-    struct vmm_bus_tap *tap;
+    bool one = false;
 
-    while ((tap = hold_next(bus, span, number))) {
-        struct overlap at = overlap_of(tap, span);
-        number = tap->number;
-        if (tap->ops->read) {
-            vmm_handler_enter();
-            rewritten |= tap->ops->read(tap->context, at.offset,
-                                        value + at.skip, at.size);
-            vmm_handler_leave();
-        }
-        vmm_bus_tap_unpin(tap);
-    }
+    while (call_next(bus, &walk, false, value, &one))
+        rewritten |= one;
     return rewritten;
 }
 
 bool vmm_bus_taps_write(struct vmm_bus *bus, uint64_t address, uint8_t *value,
                         size_t size)
 {
-    struct span span = span_of(address, size);
+    struct walk walk = {.span = span_of(address, size)};
     bool goes_on = true;
-    uint64_t number = 0;
-    struct vmm_bus_tap *tap;
 
-    while (goes_on && (tap = hold_next(bus, span, number))) {
-        struct overlap at = overlap_of(tap, span);
-        number = tap->number;
-        if (tap->ops->write) {
-            vmm_handler_enter();
-            goes_on = tap->ops->write(tap->context, at.offset, value + at.skip,
-                                      at.size);
-            vmm_handler_leave();
-        }
-        vmm_bus_tap_unpin(tap);
-    }
+    while (goes_on && call_next(bus, &walk, true, value, &goes_on))
+        continue;
     return goes_on;
 }

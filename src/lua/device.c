@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 /* C devices in Lua: what all have in common, irq lines, vm:attach. */
 #include "lua/device.h"
+#include "lua/handlers.h"
 
 /* ---- irq lines -------------------------------------------------------------
  */
@@ -169,10 +170,13 @@ int device_attach(lua_State *L)
     if ((pio < 0) == (mmio < 0))
         return luaL_error(L, "attach: give either pio or mmio");
     keep_device(L, made);
-    struct vmm_bus *bus = pio >= 0 ? vmm_machine_pio(box->machine)
-                                   : vmm_machine_mmio(box->machine);
-    int rc = vmm_bus_add(bus, (uint64_t)(pio >= 0 ? pio : mmio), (uint64_t)len,
-                         device, (size_t)region, &err);
+    struct place place = {.pio = pio >= 0,
+                          .base = (uint64_t)(pio >= 0 ? pio : mmio),
+                          .len = (uint64_t)len};
+    int rc = place_is_free(box, device->ops->name, &place, &err);
+    if (!rc)
+        rc = vmm_bus_add(place_bus(box, &place), place.base, place.len, device,
+                         (size_t)region, &err);
     return push_result(L, rc, &err);
 }
 

@@ -65,6 +65,9 @@ void place_check(lua_State *L, const char *what, struct place *place);
 /* Refuse memory: there the guest makes no exit.  name: of what is placed. */
 int place_is_free(const struct vm_box *vm, const char *name,
                   const struct place *place, struct vmm_error *err);
+/* Refuse memory where devices are. */
+int place_memory(const struct vm_box *vm, struct vmm_memory *memory,
+                 struct vmm_error *err);
 struct vmm_bus *place_bus(const struct vm_box *vm, const struct place *place);
 
 #endif

@@ -43,30 +43,66 @@ void place_check(lua_State *L, const char *what, struct place *place)
                    what, place->pio ? ", not both" : "");
 }
 
-int place_is_free(const struct vm_box *vm, const char *name,
-                  const struct place *place, struct vmm_error *err)
+/* [base, base + len) and a region of memory; no region wraps, but what is asked
+ * for may. */
+static bool is_apart(uint64_t base, uint64_t len,
+                     const struct vmm_memory_region *ram)
 {
-    struct vmm_memory *memory = vmm_vm_memory(vmm_machine_vm(vm->machine));
+    return base < ram->base ? ram->base - base >= len
+                            : base - ram->base >= ram->size_bytes;
+}
+
+/* -EBUSY where memory lies. */
+static int check_memory_at(struct vmm_memory *memory, const char *name,
+                           uint64_t base, uint64_t len, struct vmm_error *err)
+{
     size_t count = memory ? vmm_memory_region_count(memory) : 0;
 
-    vmm_error_clear(err);
-    if (place->pio || !place->len)
-        return 0;
     for (size_t i = 0; i < count; i++) {
         struct vmm_memory_region ram = vmm_memory_region(memory, i);
-        /* No region wraps, but what is asked for may. */
-        bool apart = place->base < ram.base
-                         ? ram.base - place->base >= place->len
-                         : place->base - ram.base >= ram.size_bytes;
-        if (!apart)
+        if (!is_apart(base, len, &ram))
             return vmm_error_set(err, EBUSY,
                                  "mmio: %s at 0x%" PRIx64 "-0x%" PRIx64
                                  " overlaps memory at 0x%" PRIx64 "-0x%" PRIx64,
-                                 name, place->base,
-                                 place->base + (place->len - 1), ram.base,
+                                 name, base, base + (len - 1), ram.base,
                                  ram.base + (ram.size_bytes - 1));
     }
     return 0;
+}
+
+int place_is_free(const struct vm_box *vm, const char *name,
+                  const struct place *place, struct vmm_error *err)
+{
+    vmm_error_clear(err);
+    if (place->pio || !place->len)
+        return 0;
+    return check_memory_at(vmm_vm_memory(vmm_machine_vm(vm->machine)), name,
+                           place->base, place->len, err);
+}
+
+struct check {
+    struct vmm_memory *memory;
+    struct vmm_error *err;
+    int rc;
+};
+
+static void check_range(void *context, const struct vmm_bus_range *range)
+{
+    struct check *check = context;
+
+    if (!check->rc)
+        check->rc = check_memory_at(check->memory, range->name, range->base,
+                                    range->length, check->err);
+}
+
+int place_memory(const struct vm_box *vm, struct vmm_memory *memory,
+                 struct vmm_error *err)
+{
+    struct check check = {.memory = memory, .err = err};
+
+    vmm_error_clear(err);
+    vmm_bus_each(vmm_machine_mmio(vm->machine), check_range, &check);
+    return check.rc;
 }
 
 struct vmm_bus *place_bus(const struct vm_box *vm, const struct place *place)

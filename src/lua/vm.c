@@ -4,7 +4,7 @@
 #include <linux/kvm.h>
 #include <string.h>
 
-#include "lua/classes.h"
+#include "lua/handlers.h"
 
 /* A handler runs while the script waits for the threads of the VM it closes:
  * to it that VM is closed already. */
@@ -142,7 +142,9 @@ static int vm_map(lua_State *L)
     struct vmm_memory *memory = check_memory(L, 2);
     struct vmm_error err;
 
-    int rc = vmm_vm_map(vmm_machine_vm(box->machine), memory, &err);
+    int rc = place_memory(box, memory, &err);
+    if (!rc)
+        rc = vmm_vm_map(vmm_machine_vm(box->machine), memory, &err);
     return push_result(L, rc, &err);
 }
 

@@ -36,6 +36,23 @@ describe("a VM", function()
         assert(a:attach(port, { pio = 0x80 }))
         assert(b:attach(port, { pio = 0x80 }))
     end)
+
+    it("has no device where its memory is, whichever came first", function()
+        local vm <close> = assert(assert(vmm.kvm()):create_vm())
+        local low = assert(vmm.memory { ranges = { { 0, 0x10000 } } })
+        local split = assert(vmm.memory { ranges = { { 0, 0x10000 }, { 0x40000, 0x10000 } } })
+        local timer = assert(vm:device { name = "timer", mmio = { 0x4fff0, 0x20 } })
+        assert.same({
+            nil, "mmio: timer at 0x4fff0-0x5000f overlaps memory at 0x40000-0x4ffff", "EBUSY",
+        }, { vm:map(split) })
+        assert(timer:move(0x50000))
+        assert(vm:map(split))
+        assert.same({
+            nil, "mmio: post at 0xffff-0xffff overlaps memory at 0x0-0xffff", "EBUSY",
+        }, { vm:attach(vmm.debug_port { name = "post" }, { mmio = 0xffff }) })
+        assert(vm:attach(vmm.debug_port { name = "post" }, { mmio = 0x10000 }))
+        low:close()
+    end)
 end)
 
 describe("a serial port", function()

@@ -371,10 +371,8 @@ end)
 -- ---- all at once ----------------------------------------------------------------------------
 
 describe("two vCPUs and the script, each changing what the others use,", function()
-    local POLL = "\xba\x00\x05\xec\xe6\x43\xeb\xfb" -- again: in al, dx; out 0x43, al; jmp again
-
     it("come to no deadlock, and close", function()
-        local vm = tiny.bare(POLL)
+        local vm = tiny.bare(bare.POLL)
         local second = assert(vm:create_vcpu(1))
         second.sregs = vm.first.sregs
         second.regs = vm.first.regs

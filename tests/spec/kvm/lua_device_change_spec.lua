@@ -1,34 +1,14 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- Lua devices that come, go, move and are replaced, also while the vCPU runs.
 
+local bare = require "tests.spec.support.bare"
 local tiny = require "tests.spec.support.tiny"
 local vmm = require "vmm"
 
--- again: mov dx, 0x500; in al, dx; out 0x43, al; jmp again
-local POLL = "\xba\x00\x05\xec\xe6\x43\xeb\xf8"
-
--- A running guest that polls port 0x500 and tells what it read: vm, await(value), the set of all.
+-- A guest that polls port 0x500 and tells what it read: vm, await(value), the set of all.
 local function start_poll()
-    local vm = tiny.bare(POLL)
-    local last
-    local seen = {}
-    assert(vm:device {
-        name = "tell",
-        pio = { 0x43, 1 },
-        write = function(_, _, _, value)
-            last = value
-            seen[value] = true
-        end,
-    })
-    local function await(value)
-        local deadline = vmm.now() + 10
-        last = nil
-        while last ~= value and vmm.now() < deadline do
-            vmm.step(0.001)
-        end
-        assert.equal(value, last)
-    end
-    return vm, await, seen
+    local vm, seen = tiny.bare(bare.POLL), {}
+    return vm, bare.await_told(vm, seen), seen
 end
 
 local function constant(value, name)

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- Taps: Lua functions that see, rewrite or swallow accesses to a device.
 
+local bare = require "tests.spec.support.bare"
 local tiny = require "tests.spec.support.tiny"
 local vmm = require "vmm"
 
@@ -87,19 +88,9 @@ describe("a tap", function()
     end)
 
     it("comes and goes while the guest runs", function()
-        -- again: mov dx, 0x500; in al, dx; out 0x43, al; jmp again
-        local vm = tiny.bare "\xba\x00\x05\xec\xe6\x43\xeb\xf8"
-        local last
-        assert(vm:device { pio = { 0x43, 1 }, write = function(_, _, _, value) last = value end })
+        local vm = tiny.bare(bare.POLL)
+        local await = bare.await_told(vm)
         assert(vm:start())
-        local function await(value)
-            local deadline = vmm.now() + 10
-            last = nil
-            while last ~= value and vmm.now() < deadline do
-                vmm.step(0.001)
-            end
-            assert.equal(value, last)
-        end
         await(0xff)
         for value = 1, 100 do
             local tap = assert(vm:tap { pio = { 0x500, 1 }, read = function() return value end })
