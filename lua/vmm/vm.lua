@@ -9,6 +9,7 @@ require "vmm.hooks"
 require "vmm.virtual"
 require "vmm.vcpu"
 require "vmm.debug"
+require "vmm.inspect"
 
 local methods = core.classes["vmm.vm"]
 

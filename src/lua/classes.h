@@ -51,6 +51,9 @@ struct handler_times {
     uint64_t run_ns;
 };
 void debug_open(lua_State *L); /* adds to the VM's class */
+void symbols_open(lua_State *L);
+void types_open(lua_State *L);
+void disassemble_open(lua_State *L);
 
 /* What a VM's userdata holds. */
 struct vm_box {

@@ -87,6 +87,9 @@ int luaopen_vmm_core(lua_State *L)
     open_features(L);
     set_features(L);
     debug_open(L);
+    symbols_open(L);
+    types_open(L);
+    disassemble_open(L);
     lua_getfield(L, LUA_REGISTRYINDEX, "vmm.classes");
     lua_setfield(L, -2, "classes");
     lua_pushstring(L, vmm_version());

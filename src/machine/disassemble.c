@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-/* One instruction in words, by capstone when the host has it. */
+/* Instructions in words, by capstone when the host has it. */
 #include <capstone/capstone.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdio.h>
+
+#include <vmm/disassemble.h>
 
 #include "machine/internal.h"
 
-/* Capstone is opened on first use: it is large, and only failures need it. */
+/* Capstone is opened on first use: it is large, and few runs need it. */
 struct capstone {
     void *library;
+    csh handle;
+    bool is_open;
     cs_err (*open)(cs_arch, cs_mode, csh *);
+    cs_err (*option)(csh, cs_opt_type, size_t);
     size_t (*disasm)(csh, const uint8_t *, size_t, uint64_t, size_t,
                      cs_insn **);
     void (*free)(cs_insn *, size_t);
@@ -28,34 +34,110 @@ static bool load(struct capstone *capstone)
     if (!capstone->library)
         return false;
     *(void **)&capstone->open = symbol(capstone, "cs_open");
+    *(void **)&capstone->option = symbol(capstone, "cs_option");
     *(void **)&capstone->disasm = symbol(capstone, "cs_disasm");
     *(void **)&capstone->free = symbol(capstone, "cs_free");
     *(void **)&capstone->close = symbol(capstone, "cs_close");
-    return capstone->open && capstone->disasm && capstone->free &&
-           capstone->close;
+    return capstone->open && capstone->option && capstone->disasm &&
+           capstone->free && capstone->close;
+}
+
+static bool start(struct capstone *capstone, const struct vmm_disassembly *how)
+{
+    cs_mode mode = how->bits == 64   ? CS_MODE_64
+                   : how->bits == 32 ? CS_MODE_32
+                                     : CS_MODE_16;
+
+    if (!load(capstone) ||
+        capstone->open(CS_ARCH_X86, mode, &capstone->handle) != CS_ERR_OK)
+        return false;
+    capstone->is_open = true;
+    capstone->option(capstone->handle, CS_OPT_DETAIL, CS_OPT_ON);
+    if (how->att)
+        capstone->option(capstone->handle, CS_OPT_SYNTAX, CS_OPT_SYNTAX_ATT);
+    return true;
+}
+
+static void stop(struct capstone *capstone)
+{
+    if (capstone->is_open)
+        capstone->close(&capstone->handle);
+    if (capstone->library)
+        dlclose(capstone->library);
+}
+
+static bool is_branch(const cs_insn *from)
+{
+    for (uint8_t i = 0; i < from->detail->groups_count; i++)
+        if (from->detail->groups[i] == CS_GRP_JUMP ||
+            from->detail->groups[i] == CS_GRP_CALL)
+            return true;
+    return false;
+}
+
+static void find_target(struct vmm_instruction *to, const cs_insn *from)
+{
+    const cs_x86 *x86 = &from->detail->x86;
+
+    to->is_branch = is_branch(from);
+    for (uint8_t i = 0; i < x86->op_count && !to->has_target; i++) {
+        const cs_x86_op *operand = &x86->operands[i];
+        if (operand->type == X86_OP_IMM && to->is_branch) {
+            to->target = (uint64_t)operand->imm;
+            to->has_target = true;
+        } else if (operand->type == X86_OP_MEM &&
+                   operand->mem.base == X86_REG_RIP) {
+            to->target =
+                from->address + from->size + (uint64_t)operand->mem.disp;
+            to->has_target = true;
+        }
+    }
+}
+
+static void describe(struct vmm_instruction *to, const cs_insn *from)
+{
+    *to = (struct vmm_instruction){.address = from->address,
+                                   .size = (uint8_t)from->size};
+    snprintf(to->text, sizeof(to->text), "%s%s%s", from->mnemonic,
+             from->op_str[0] ? " " : "", from->op_str);
+    if (from->detail)
+        find_target(to, from);
+}
+
+int vmm_disassemble(const struct vmm_disassembly *how, const uint8_t *bytes,
+                    size_t size, uint64_t address,
+                    struct vmm_instruction *instructions, size_t max,
+                    struct vmm_error *err)
+{
+    struct capstone capstone = {0};
+    cs_insn *found = NULL;
+    size_t count = 0;
+
+    vmm_error_clear(err);
+    if (!start(&capstone, how)) {
+        stop(&capstone);
+        return vmm_error_set(err, ENOSYS,
+                             "disassembly needs capstone (Debian: "
+                             "libcapstone4), which is not installed");
+    }
+    if (max) /* 0 would mean: all */
+        count =
+            capstone.disasm(capstone.handle, bytes, size, address, max, &found);
+    for (size_t i = 0; i < count; i++)
+        describe(&instructions[i], &found[i]);
+    if (count)
+        capstone.free(found, count);
+    stop(&capstone);
+    return (int)count;
 }
 
 void machine_disassemble(const uint8_t *bytes, size_t count, uint64_t rip,
                          int bits, char *text, size_t text_bytes)
 {
-    struct capstone capstone = {0};
-    cs_mode mode = bits == 64   ? CS_MODE_64
-                   : bits == 32 ? CS_MODE_32
-                                : CS_MODE_16;
-    csh handle;
-    cs_insn *instruction;
+    const struct vmm_disassembly how = {.bits = bits};
+    struct vmm_instruction instruction;
 
     text[0] = '\0';
-    if (load(&capstone) &&
-        capstone.open(CS_ARCH_X86, mode, &handle) == CS_ERR_OK) {
-        size_t n = capstone.disasm(handle, bytes, count, rip, 1, &instruction);
-        if (n) {
-            snprintf(text, text_bytes, "%s%s%s", instruction->mnemonic,
-                     instruction->op_str[0] ? " " : "", instruction->op_str);
-            capstone.free(instruction, n);
-        }
-        capstone.close(&handle);
-    }
-    if (capstone.library)
-        dlclose(capstone.library);
+    if (vmm_disassemble(&how, bytes, count, rip, &instruction, 1, NULL) == 1)
+        snprintf(text, text_bytes, "%s", instruction.text);
 }
