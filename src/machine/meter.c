@@ -194,6 +194,8 @@ void meter_paused(struct meter *meter, uint64_t now_ns)
         atomic_load_explicit(&meter->in_guest_since_ns, memory_order_relaxed);
 
     meter->in_guest_before_ns += since ? now_ns - since : 0;
+    /* It may be paused again without having been in the guest. */
+    meter_forget(meter);
 }
 
 void meter_resumed(struct meter *meter, uint64_t now_ns)

@@ -165,6 +165,7 @@ static void the_time_in_the_guest_is_that_between_exits_but_pauses(void **state)
     meter_resumed(meter, 1000);
     take(meter, &exit, 1010, 1020);
     meter_paused(meter, 1025);
+    meter_paused(meter, 2000);
     meter_resumed(meter, 900000);
     take(meter, &exit, 900030, 900040);
     meter_read(&meter->in_guest, &guest);

@@ -221,3 +221,31 @@ it("metrics of a closed VM raise", function()
     assert.error_matches(function() vm:metrics() end, "the VM is closed")
     assert.error_matches(function() vm:measure(true) end, "the VM is closed")
 end)
+
+it("a forgotten VM with a metrics file is collected, which writes the last of it", function()
+    local path = os.tmpname()
+    local weak = setmetatable({}, { __mode = "v" })
+    do
+        weak.vm = assert(vmm.vm {
+            memory = { size_mib = 16 },
+            kernel = { path = tiny.path("spin", "bin"), flow = "flat" },
+            metrics = { path = path, every = 0.1 },
+        })
+        assert(weak.vm:start())
+    end
+    local function read()
+        local file <close> = assert(io.open(path))
+        return assert(vmm.json.decode(file:read "a"))
+    end
+    for _ = 1, 2 do
+        local time = read().time
+        await("a turn", function() return read().time ~= time end)
+    end
+    local deadline = vmm.now() + 10
+    repeat
+        assert(vmm.now() < deadline, "it is still there")
+        collectgarbage()
+    until not weak.vm
+    assert.equal("closed", read().stopped.reason)
+    os.remove(path)
+end)

@@ -73,7 +73,12 @@ describe("a trace", function()
         assert(vm:start())
         local trace = assert(vm:trace { events = 1 << 20 })
         assert(vm:pause(10))
+        local from = vm:exit_counts().pio_write or 0
         vm:resume()
+        local deadline = vmm.now() + 10
+        repeat
+            assert(vmm.now() < deadline, "the guest did not go on")
+        until (vm:exit_counts().pio_write or 0) > from
         assert(vm:pause(10))
         local counts = { exit = 0, kick = 0, pause = 0, resume = 0 }
         for _, event in ipairs((assert(trace:events()))) do
