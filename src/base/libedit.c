@@ -19,7 +19,8 @@ static bool find_all(struct libedit *lib)
 {
     return find(lib, &lib->init, "el_init_fd") &&
            find(lib, &lib->end, "el_end") && find(lib, &lib->set, "el_set") &&
-           find(lib, &lib->get, "el_get") && find(lib, &lib->gets, "el_gets") &&
+           find(lib, &lib->wset, "el_wset") && find(lib, &lib->get, "el_get") &&
+           find(lib, &lib->gets, "el_gets") &&
            find(lib, &lib->line, "el_line") &&
            find(lib, &lib->insert, "el_insertstr") &&
            find(lib, &lib->resize, "el_resize") &&
@@ -31,7 +32,9 @@ static bool find_all(struct libedit *lib)
 int libedit_load(struct libedit *lib, struct vmm_error *err)
 {
     *lib = (struct libedit){0};
-    lib->library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    /* It stays: its libtinfo keeps what it knows of the terminal, and would
+     * keep it again each time. */
+    lib->library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!lib->library)
         return vmm_error_set(err, ENOENT, "%s is not installed", LIBRARY);
     if (find_all(lib))

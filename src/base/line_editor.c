@@ -225,7 +225,8 @@ static void configure(struct vmm_line_editor *editor)
     lib->set(el, EL_PROMPT, show_prompt);
     lib->set(el, EL_GETCFN, next_character);
     lib->set(el, EL_HIST, lib->history, editor->history);
-    lib->set(el, EL_ADDFN, "vmm-complete", "complete a Lua name", complete);
+    /* Of narrow strings it would make copies that nobody frees. */
+    lib->wset(el, EL_ADDFN, L"vmm-complete", L"complete a Lua name", complete);
     bind(editor, "^I", "vmm-complete");
     bind(editor, "^R", "em-inc-search-prev");
     bind(editor, "^S", "em-inc-search-next");

@@ -3,7 +3,7 @@
 
 local beside = {}
 
-local SHOWN_BYTES = 16384 -- of what a guest printed meanwhile
+local SHOWN_BYTES = 8192 -- of what a guest printed meanwhile
 local ROUNDS = 100 -- in which what it prints while that is shown is shown, too
 
 -- Takes the terminal from a VM's console, if it has it: its guest gets no keys, and what it

@@ -25,7 +25,7 @@ trap : INT QUIT
 local LEFT = "^%^D\r\n.*code=0\r\nsane\r\n$"
 
 local function session(text)
-    return pty.open(SHELL .. text .. "\n", 30)
+    return pty.open(SHELL .. text .. "\n", 60)
 end
 
 -- A session at the first prompt.
@@ -310,18 +310,17 @@ describe_here("a prompt beside a guest", function()
         assert.equal("PASS\ncode=0\nsane\n", terminal:finish())
     end)
 
-    it("lets a guest go on that prints more than is kept", function()
+    it("shows the last of what a guest has printed, when that is a lot", function()
         local terminal <close> = beside("echo", "ready")
-        enter(terminal, "vm.console:send_line 'echo 200000'")
-        enter(terminal, "vm.console:send(('x'):rep(199999) .. '!')")
-        assert.equal("1\n", enter(terminal, "#vm.console:expect('!', { timeout = 20 }).match"))
+        enter(terminal, "vm.console:send_line 'echo 9000'")
+        enter(terminal, "vm.console:send(('x'):rep(8999) .. '!')")
+        assert.equal("1\n", enter(terminal, "#vm.console:expect('!', { timeout = 25 }).match"))
         terminal:send "\4"
-        local skipped, shown = terminal:expect "^%^D\r\n%[(%d+) bytes .-%]\r\n(x*)!"
-        assert.equal(200000, skipped + #shown + 1 - #"ready\r\n" + #"ready\r\n")
-        assert.equal(16383, #shown)
+        local skipped = terminal:expect "^%^D\r\n%[(%d+) bytes .-%]\r\n"
         terminal:await_setting "-isig"
         terminal:send "end\r"
-        assert.equal("PASS\ncode=0\nsane\n", terminal:finish())
+        local shown = terminal:finish():match "^(x*)!PASS\ncode=0\nsane\n$"
+        assert.same({ 9000 - 8192, 8191 }, { math.tointeger(skipped), #(shown or "") })
     end)
 
     it("gives the guest what was typed after its end", function()
