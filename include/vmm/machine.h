@@ -48,7 +48,8 @@ VMM_API int vmm_machine_start_paused(struct vmm_machine *machine,
                                      struct vmm_error *err);
 /* Pause every vCPU and wait until none runs (timeout_ns < 0: for ever);
  * resume.  From a vCPU thread of its own, pause only asks.  After -ETIMEDOUT
- * the request stands: wait again, or resume. */
+ * the request stands: wait again, or resume.  -ECANCELED: a vCPU has been
+ * resumed by somebody else meanwhile. */
 VMM_API int vmm_machine_pause(struct vmm_machine *machine, int64_t timeout_ns);
 VMM_API int vmm_machine_resume(struct vmm_machine *machine);
 

@@ -281,6 +281,9 @@ VMM_API void vmm_vcpu_step_aside(struct vmm_vcpu *vcpu);
  * for ever.  -ETIMEDOUT; -EDEADLK from the vCPU's own thread.
  */
 VMM_API int vmm_vcpu_wait_stopped(struct vmm_vcpu *vcpu, int64_t timeout_ns);
+/* The same after request_pause; -ECANCELED when it goes on instead, for
+ * somebody has asked it to resume. */
+VMM_API int vmm_vcpu_wait_paused(struct vmm_vcpu *vcpu, int64_t timeout_ns);
 /* request_stop and pthread_join; idempotent; a vmm_vcpu_run_once under way is
  * kicked and waited for.  -EDEADLK from its own thread. */
 VMM_API int vmm_vcpu_join(struct vmm_vcpu *vcpu);

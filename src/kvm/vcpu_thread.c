@@ -328,10 +328,9 @@ void vmm_vcpu_request_resume(struct vmm_vcpu *vcpu)
 {
     pthread_mutex_lock(&vcpu->lock);
     vcpu->pause_requested = false;
-    if (vcpu->state == VMM_VCPU_PAUSED) {
+    if (vcpu->state == VMM_VCPU_PAUSED)
         vcpu->state = VMM_VCPU_RUNNING;
-        pthread_cond_broadcast(&vcpu->changed);
-    }
+    pthread_cond_broadcast(&vcpu->changed);
     pthread_mutex_unlock(&vcpu->lock);
 }
 
@@ -378,7 +377,15 @@ int vmm_vcpu_await_change(struct vmm_vcpu *vcpu, int64_t timeout_ns,
                : pthread_cond_timedwait(&vcpu->changed, &vcpu->lock, deadline);
 }
 
-int vmm_vcpu_wait_stopped(struct vmm_vcpu *vcpu, int64_t timeout_ns)
+/* Lock held: nobody asks it to pause any more. */
+static bool goes_on(const struct vmm_vcpu *vcpu)
+{
+    return vcpu->state == VMM_VCPU_RUNNING && !vcpu->pause_requested;
+}
+
+/* for_pause: -ECANCELED once it goes on. */
+static int wait_stopped(struct vmm_vcpu *vcpu, int64_t timeout_ns,
+                        bool for_pause)
 {
     struct timespec deadline = vmm_vcpu_deadline(timeout_ns);
     int r = 0;
@@ -388,9 +395,21 @@ int vmm_vcpu_wait_stopped(struct vmm_vcpu *vcpu, int64_t timeout_ns)
     pthread_mutex_lock(&vcpu->lock);
     while (r == 0 && (vcpu->state == VMM_VCPU_RUNNING ||
                       vcpu->state == VMM_VCPU_STOPPING))
-        r = vmm_vcpu_await_change(vcpu, timeout_ns, &deadline);
+        r = for_pause && goes_on(vcpu)
+                ? ECANCELED
+                : vmm_vcpu_await_change(vcpu, timeout_ns, &deadline);
     pthread_mutex_unlock(&vcpu->lock);
     return -r;
+}
+
+int vmm_vcpu_wait_stopped(struct vmm_vcpu *vcpu, int64_t timeout_ns)
+{
+    return wait_stopped(vcpu, timeout_ns, false);
+}
+
+int vmm_vcpu_wait_paused(struct vmm_vcpu *vcpu, int64_t timeout_ns)
+{
+    return wait_stopped(vcpu, timeout_ns, true);
 }
 
 int vmm_vcpu_join(struct vmm_vcpu *vcpu)

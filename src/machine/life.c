@@ -185,8 +185,8 @@ int vmm_machine_pause(struct vmm_machine *machine, int64_t timeout_ns)
     if (self)
         return 0; /* asked; served after the handler has returned */
     for (size_t i = 0; i < machine->vcpu_count; i++) {
-        int rc = vmm_vcpu_wait_stopped(machine->vcpus[i]->vcpu,
-                                       remaining_ns(since, timeout_ns));
+        int rc = vmm_vcpu_wait_paused(machine->vcpus[i]->vcpu,
+                                      remaining_ns(since, timeout_ns));
         if (rc)
             return rc;
     }

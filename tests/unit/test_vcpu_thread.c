@@ -318,6 +318,23 @@ static void a_resume_withdraws_a_pause_not_yet_served(void **state)
     fake_free(fake);
 }
 
+static void a_wait_for_a_pause_ends_when_the_vcpu_goes_on(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_start(FAKE_HALTS, NULL);
+
+    assert_int_equal(vmm_vcpu_wait_paused(&fake->vcpu, -1), 0);
+    vmm_vcpu_request_resume(&fake->vcpu);
+    assert_int_equal(vmm_vcpu_wait_paused(&fake->vcpu, -1), -ECANCELED);
+    vmm_vcpu_request_pause(&fake->vcpu);
+    assert_int_equal(vmm_vcpu_wait_paused(&fake->vcpu, DEADLINE_NS), 0);
+    assert_state(fake, VMM_VCPU_PAUSED);
+    vmm_vcpu_request_stop(&fake->vcpu);
+    assert_int_equal(vmm_vcpu_wait_paused(&fake->vcpu, DEADLINE_NS), 0);
+    assert_state(fake, VMM_VCPU_FINISHED);
+    fake_free(fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +356,7 @@ int main(void)
         cmocka_unit_test(a_handler_pauses_its_own_vcpu_after_it_returned),
         cmocka_unit_test(a_handler_stops_its_own_vcpu_after_it_returned),
         cmocka_unit_test(a_resume_withdraws_a_pause_not_yet_served),
+        cmocka_unit_test(a_wait_for_a_pause_ends_when_the_vcpu_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
