@@ -131,7 +131,8 @@ options.list = {
     { short = "e", type = "string", metavar = "CODE", repeatable = true,
       help = "run Lua code: before the script, before the machine starts" },
     { short = "i", flag = true,
-      help = "open a Lua prompt, after the script if there is one" },
+      help = "open a Lua prompt, after the script if there is one, or beside"
+        .. " the machine" },
     { name = "check", flag = true,
       help = "validate the command line, start nothing" },
     { name = "version", flag = true, stop = true,

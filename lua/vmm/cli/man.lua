@@ -152,7 +152,13 @@ On a terminal every key goes to the guest, Ctrl\-C too, but for
 Quit: stop the machine.
 .TP
 .B Ctrl\-A c
-Open a Lua prompt beside the running guest; end of file (Ctrl\-D) leaves it.
+Open a Lua prompt beside the running guest, whose output waits until
+.B exit
+or Ctrl\-D leaves it;
+.B help
+tells what there is.
+There Tab completes, the arrows and Ctrl\-R bring back earlier lines, and
+Ctrl\-C gives up the line or interrupts what runs.
 .TP
 .B Ctrl\-A Ctrl\-A
 Send Ctrl\-A to the guest.
@@ -165,6 +171,10 @@ A directory with a Lua library to use before the one in the program.
 .TP
 .B VMM_TIMEOUT_SCALE
 Time limits are multiplied by this number.
+.TP
+.B XDG_STATE_HOME
+Where the lines typed at the prompt are kept, in vmm\-reference/history
+(~/.local/state).
 .SH EXAMPLES
 Boot a kernel with its own command line:
 .PP
