@@ -10,6 +10,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/terminal_mode.h"
+
 /* How long a signal that asks to end may wait to be taken. */
 #define PATIENCE_SECONDS 2
 
@@ -64,62 +66,6 @@ static void block_signals(sigset_t *former)
     pthread_sigmask(SIG_BLOCK, &set, former);
 }
 
-/* tcsetattr() that a signal does not cut short. */
-static int set_mode(int fd, const struct termios *mode)
-{
-    int result;
-
-    do {
-        result = tcsetattr(fd, TCSANOW, mode);
-    } while (result < 0 && errno == EINTR);
-    return result;
-}
-
-/* Changing the terminal from the background would stop us (SIGTTOU), or spoil
- * it for who has the foreground. */
-static bool in_foreground(const struct vmm_terminal *terminal)
-{
-    pid_t foreground = tcgetpgrp(terminal->fd);
-
-    /* Of a terminal that is not our controlling one nobody tells. */
-    return foreground < 0 || foreground == getpgrp();
-}
-
-/* What is wanted, made of the settings found.  Output processing stays, so that
- * a line of ours between the guest's looks right. */
-static void make_ours(struct vmm_terminal *terminal)
-{
-    bool edits = terminal->wanted == VMM_TERMINAL_EDIT;
-
-    terminal->ours = terminal->found;
-    cfmakeraw(&terminal->ours);
-    terminal->ours.c_oflag |= OPOST;
-    if (edits)
-        terminal->ours.c_lflag |= ISIG;
-}
-
-/* Make it ours if that is wanted and ours to do.  Async-signal-safe. */
-static int enter_mode(struct vmm_terminal *terminal)
-{
-    if (terminal->wanted == VMM_TERMINAL_FOUND || terminal->asked ||
-        !in_foreground(terminal))
-        return 0;
-    /* The user may have changed it while we were stopped. */
-    if (!terminal->is_ours && tcgetattr(terminal->fd, &terminal->found) < 0)
-        return -1;
-    make_ours(terminal);
-    terminal->is_ours = 1;
-    return set_mode(terminal->fd, &terminal->ours);
-}
-
-static void leave_mode(struct vmm_terminal *terminal)
-{
-    if (terminal->is_ours && in_foreground(terminal)) {
-        set_mode(terminal->fd, &terminal->found);
-        terminal->is_ours = 0;
-    }
-}
-
 /* O_NONBLOCK belongs to the open file, which the parent may share. */
 static void get_flags(int flags[3])
 {
@@ -151,7 +97,7 @@ static int use_mode(struct vmm_terminal *terminal, enum vmm_terminal_mode mode,
         return 0;
     block_signals(&former);
     terminal->wanted = mode;
-    result = enter_mode(terminal);
+    result = terminal_enter_mode(terminal);
     if (result < 0)
         result = vmm_error_errno(err, "setting the terminal up");
     pthread_sigmask(SIG_SETMASK, &former, NULL);
@@ -177,7 +123,7 @@ void vmm_terminal_restore(struct vmm_terminal *terminal)
         return;
     block_signals(&former);
     terminal->wanted = VMM_TERMINAL_FOUND;
-    leave_mode(terminal);
+    terminal_leave_mode(terminal);
     set_flags(terminal->fd_flags);
     pthread_sigmask(SIG_SETMASK, &former, NULL);
     errno = saved_errno;
@@ -248,7 +194,7 @@ static void stop(struct vmm_terminal *terminal)
     int flags[3];
 
     get_flags(flags);
-    leave_mode(terminal);
+    terminal_leave_mode(terminal);
     set_flags(terminal->fd_flags);
     sigaction(SIGTSTP, &stopping, &ours);
     raise(SIGTSTP);
@@ -278,7 +224,7 @@ void vmm_terminal_on_signal(struct vmm_terminal *terminal, int signal,
         stop(terminal);
         break;
     case RESUMES:
-        enter_mode(terminal);
+        terminal_enter_mode(terminal);
         break;
     case EXPIRES:
         die_of(terminal, terminal->asked ? terminal->asked : signal);
