@@ -99,8 +99,8 @@ function vm:trap_msrs(on) end
 ---@param options? { paused?: boolean }
 ---@return true? ok, string? message, string? code
 function vm:start(options) end
----Stops all vCPUs between two instructions.  In a handler of this VM: after it has returned.  Code
----"ECANCELED" when a handler resumes the VM meanwhile.
+---Stops all vCPUs between two instructions.  In a handler it only asks for that: its own vCPU stops
+---when it has returned.  Code "ECANCELED" when somebody resumes the VM meanwhile.
 ---@param timeout? number
 ---@return true? ok, string? message, string? code
 function vm:pause(timeout) end

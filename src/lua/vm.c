@@ -214,16 +214,22 @@ static int vm_start(lua_State *L)
     return push_result(L, rc, &err);
 }
 
-/* vm:pause([timeout]) -> true */
+/*
+ * vm:pause([timeout]) -> true
+ *
+ * A handler does not wait, be it of another VM: that one's handler may be about
+ * to pause this one.
+ */
 static int vm_pause(lua_State *L)
 {
     struct vm_box *box = check_vm(L, 1);
     int64_t timeout_ns = check_timeout_ns(L, 2);
+    bool only_ask = script_in_handler(box->script);
 
     bool was_handler = script_begin_use(box->script, &box->users);
-    int rc = vmm_machine_pause(box->machine, timeout_ns);
+    int rc = vmm_machine_pause(box->machine, only_ask ? 0 : timeout_ns);
     script_end_use(box->script, &box->users, was_handler);
-    if (rc < 0)
+    if (rc < 0 && !only_ask)
         return push_errno(L, -rc, "the vCPUs did not pause: %s", strerror(-rc));
     lua_pushboolean(L, 1);
     return 1;

@@ -141,6 +141,41 @@ for kind, case in pairs(ON_THE_VCPU) do
     end)
 end
 
+describe("handlers of two VMs", function()
+    it("may pause, and close, each other's VM", function()
+        local vms, asked, over = {}, 0, false
+        for name, other in pairs { a = "b", b = "a" } do
+            vms[name] = tiny.bare(bare.POLL)
+            assert(vms[name]:device {
+                pio = { 0x500, 1 },
+                read = function()
+                    if over then return end
+                    asked = asked + 1
+                    assert(vms[other]:pause())
+                end,
+            })
+        end
+        local a, b = vms.a, vms.b
+        assert(a:start())
+        assert(b:start())
+        for _ = 1, 100 do
+            vmm.step(0.001)
+            a:resume()
+            b:resume()
+        end
+        assert.is_true(asked >= 2, asked)
+        over = true
+        assert(a:pause(10))
+        assert(b:pause(10))
+        assert(b:device { pio = { 0x43, 1 }, write = function() a:close() end })
+        a:resume()
+        b:resume()
+        assert.equal("closed", wait(a).reason)
+        a:close()
+        b:close()
+    end)
+end)
+
 -- ---- on the script's thread ---------------------------------------------------------------
 
 -- Lets the VM run to its end in a task, as a script of its own would, with a wait after it; the
