@@ -90,6 +90,10 @@ VMM_API bool vmm_vm_has_irqchip(const struct vmm_vm *vm);
 /* Have accesses to MSRs that KVM does not know, or values that it refuses, exit
  * to the caller instead of raising #GP in the guest.  Any time. */
 VMM_API int vmm_vm_trap_msrs(struct vmm_vm *vm, bool on, struct vmm_error *err);
+/* The same for the hypercall that KVM lets user space serve,
+ * KVM_HC_MAP_GPA_RANGE (12), instead of KVM's refusing it. */
+VMM_API int vmm_vm_trap_hypercalls(struct vmm_vm *vm, bool on,
+                                   struct vmm_error *err);
 
 /* KVM_IRQ_LINE. */
 VMM_API int vmm_vm_set_irq(struct vmm_vm *vm, uint32_t gsi, bool level);

@@ -76,11 +76,14 @@ function vm:doorbell(options) end
 ---fn(vcpu_index, exit) may not wait; one that throws stops the VM with its traceback.  All are
 ---called; the first answer counts: an integer, or all bytes as a string, is what a read gives
 ---(rdmsr, a hypercall: an integer); true says that it is done; nil or false leaves it to the default:
----reads give all-ones, writes do nothing, an MSR raises #GP, anything else ends the VM.
+---reads give all-ones, writes do nothing, an MSR raises #GP, a hypercall is refused, anything else
+---ends the VM.
 --- - "unhandled_pio", "unhandled_mmio": an access to nothing.
 --- - "msr": an MSR that KVM does not know, or a value that it refuses.  Without a subscription to
 ---   "msr" KVM itself raises #GP.
---- - "hypercall", "debug", "unknown": what KVM has been asked for by other means.
+--- - "hypercall": one that KVM lets user space serve (12, KVM_HC_MAP_GPA_RANGE, of those it knows).
+---   Without an answer, and without a subscription, it gives -KVM_ENOSYS (-1000).
+--- - "debug", "unknown": what KVM has been asked for by other means.
 --- - "exit": all of these.
 ---@param event vmm.event
 ---@param fn fun(...): any
@@ -95,6 +98,10 @@ function vm:hook_exits(names, fn) end
 ---@param on boolean
 ---@return true? ok, string? message, string? code
 function vm:trap_msrs(on) end
+---Hypercall 12 exits, instead of giving -KVM_ENOSYS.
+---@param on boolean
+---@return true? ok, string? message, string? code
+function vm:trap_hypercalls(on) end
 ---Starts a thread for each vCPU and returns at once.  paused: no instruction runs before vm:resume().
 ---@param options? { paused?: boolean }
 ---@return true? ok, string? message, string? code
@@ -157,3 +164,5 @@ function subscription:remove() end
 ---@class vmm.stop
 ---@field reason vmm.reason
 ---@field text string
+---@field nr? integer  of a hypercall
+---@field args? integer[]  of a hypercall: six

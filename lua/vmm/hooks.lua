@@ -97,13 +97,18 @@ local function select_exits(vm)
     vm:hook_exits(names, vm.exit_function)
 end
 
--- MSRs that KVM does not know exit only while somebody has subscribed to them.
-local function select_msrs(vm)
-    local wanted = subscribed(vm, "msr")
-    if wanted == (vm.msrs_trapped or false) then return true end
-    local ok, message, code = vm:trap_msrs(wanted)
+-- What KVM serves itself exits only while somebody has subscribed to it: the method that says so.
+local TRAPS = { msr = "trap_msrs", hypercall = "trap_hypercalls" }
+
+-- Has KVM do what the subscriptions to an event want.
+local function select_traps(vm, event)
+    local trap = TRAPS[event]
+    local wanted = subscribed(vm, event)
+    vm.trapped = vm.trapped or {}
+    if not trap or wanted == (vm.trapped[event] or false) then return true end
+    local ok, message, code = vm[trap](vm, wanted)
     if not ok then return nil, message, code end
-    vm.msrs_trapped = wanted
+    vm.trapped[event] = wanted
     return true
 end
 
@@ -120,7 +125,7 @@ function Subscription:remove()
     vm.subscriptions = rest
     if vm.closed then return end
     if IS_EXIT[self.event] or self.event == ANY_EXIT then select_exits(vm) end
-    if self.event == "msr" then select_msrs(vm) end
+    select_traps(vm, self.event)
 end
 
 local function check(vm, event, fn)
@@ -149,7 +154,7 @@ function methods.on(vm, event, fn)
     vm.subscriptions = list
     if IS_EXIT[event] or event == ANY_EXIT then
         select_exits(vm)
-        local ok, message, code = select_msrs(vm)
+        local ok, message, code = select_traps(vm, event)
         if not ok then
             subscription:remove()
             return nil, message, code

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-/* A vCPU's MSRs by list, an error naming the one that KVM refused; and exits at
- * those that KVM does not know. */
+/* A vCPU's MSRs by list, an error naming the one that KVM refused. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -82,18 +81,4 @@ int vmm_vcpu_set_msrs(struct vmm_vcpu *vcpu,
         err, EINVAL,
         "vCPU %" PRIu32 ": KVM refuses 0x%" PRIx64 " for MSR 0x%" PRIx32,
         vcpu->id, (uint64_t)entries[done].data, entries[done].index);
-}
-
-int vmm_vm_trap_msrs(struct vmm_vm *vm, bool on, struct vmm_error *err)
-{
-    struct kvm_enable_cap enable = {
-        .cap = KVM_CAP_X86_USER_SPACE_MSR,
-        .args = {on ? KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_INVAL
-                    : 0},
-    };
-
-    vmm_error_clear(err);
-    if (ioctl(vm->fd, KVM_ENABLE_CAP, &enable) < 0)
-        return vmm_error_errno(err, "KVM_CAP_X86_USER_SPACE_MSR");
-    return 0;
 }

@@ -119,6 +119,7 @@ int hooks_before_close(lua_State *L, struct vm_box *vm);
 void hooks_after_close(lua_State *L, const struct vmm_stop *stop, int waiting);
 int hook_exits(lua_State *L);
 int hook_trap_msrs(lua_State *L);
+int hook_trap_hypercalls(lua_State *L);
 int hook_take_events(lua_State *L);
 /* Push how a VM ended as a table { reason =, text = }. */
 void stop_push(lua_State *L, const struct vmm_stop *stop);

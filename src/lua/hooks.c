@@ -216,6 +216,17 @@ int hook_trap_msrs(lua_State *L)
     return push_result(L, rc, &err);
 }
 
+/* vm:trap_hypercalls(on) -> true: those that user space may serve exit */
+int hook_trap_hypercalls(lua_State *L)
+{
+    struct vm_box *vm = check_vm(L, 1);
+    struct vmm_error err;
+
+    int rc = vmm_vm_trap_hypercalls(vmm_machine_vm(vm->machine),
+                                    lua_toboolean(L, 2), &err);
+    return push_result(L, rc, &err);
+}
+
 /* ---- events ----------------------------------------------------------------
  */
 

@@ -374,6 +374,7 @@ void vm_open(lua_State *L)
         {"trace_take", trace_take},
         {"hook_exits", hook_exits},
         {"trap_msrs", hook_trap_msrs},
+        {"trap_hypercalls", hook_trap_hypercalls},
         {"take_events", hook_take_events},
         {"get_state", vm_get_state},
         {"set_state", vm_set_state},

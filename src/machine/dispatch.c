@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 /* What happens at each exit: a table of small functions, one per type. */
 #include <linux/kvm.h>
+#include <linux/kvm_para.h>
 
 #include "machine/internal.h"
 
@@ -126,6 +127,9 @@ static int on_unclaimed(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
     case VMM_EXIT_MSR_WRITE:
         *exit->u.msr.error = 1; /* #GP, as hardware does */
         return 0;
+    case VMM_EXIT_HYPERCALL:
+        *exit->u.hypercall.ret = (uint64_t)-KVM_ENOSYS; /* as KVM does */
+        return 0;
     case VMM_EXIT_NONE:
     case VMM_EXIT_HALT:
     case VMM_EXIT_SHUTDOWN:
@@ -133,7 +137,6 @@ static int on_unclaimed(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
     case VMM_EXIT_FAIL_ENTRY:
     case VMM_EXIT_INTERNAL_ERROR:
     case VMM_EXIT_DEBUG:
-    case VMM_EXIT_HYPERCALL:
     case VMM_EXIT_IRQ_WINDOW:
     case VMM_EXIT_UNKNOWN:
     case VMM_EXIT_TYPES:
