@@ -148,10 +148,6 @@ static void each_exit_that_ends_the_vm_says_why(void **state)
          1,
          VMM_STOP_ERROR,
          "vCPU 0: nobody handles exit debug (KVM exit reason 4)"},
-        {{.type = VMM_EXIT_HYPERCALL, .number = KVM_EXIT_HYPERCALL},
-         1,
-         VMM_STOP_ERROR,
-         "vCPU 0: nobody handles exit hypercall (KVM exit reason 3)"},
         {{.type = VMM_EXIT_UNKNOWN, .number = 99},
          1,
          VMM_STOP_ERROR,
@@ -194,6 +190,17 @@ static void an_msr_that_nobody_knows_gives_a_gp_fault(void **state)
     outcome.exit.u.msr.error = &error;
     assert_outcome(&outcome);
     assert_int_equal(error, 1);
+}
+
+static void a_hypercall_that_nobody_serves_is_refused(void **state)
+{
+    (void)state;
+    uint64_t ret = 0;
+    struct outcome outcome = {.exit = {.type = VMM_EXIT_HYPERCALL}, .text = ""};
+
+    outcome.exit.u.hypercall.ret = &ret;
+    assert_outcome(&outcome);
+    assert_int_equal((int64_t)ret, -1000);
 }
 
 static int take_it(void *context, struct vmm_vcpu *vcpu, struct vmm_exit *exit)
@@ -350,6 +357,7 @@ int main(void)
         cmocka_unit_test(each_exit_that_ends_the_vm_says_why),
         cmocka_unit_test(an_access_that_no_device_wants_reads_all_ones),
         cmocka_unit_test(an_msr_that_nobody_knows_gives_a_gp_fault),
+        cmocka_unit_test(a_hypercall_that_nobody_serves_is_refused),
         cmocka_unit_test(the_hook_is_asked_before_the_vm_ends),
         cmocka_unit_test(
             a_machine_may_be_freed_while_a_device_asks_for_its_end),
