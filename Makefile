@@ -203,7 +203,8 @@ LIB_OBJ := $(call objects,release,$(LIB_SRC))
 LUA_OBJ := $(call objects,release,$(LUA_SRC))
 MODULE_OBJ := $(filter-out %/front.o %/scripts.o,$(LUA_OBJ))
 
-all: vmm-reference libraries ## build the program and the libraries
+# Another F leaves the tree's ./vmm-reference alone.
+all: $(if $(filter $(B),$(F)),vmm-reference,$(R)/vmm-reference) libraries ## build the program and the libraries
 libraries: $(R)/libvmm.so.$(SOVERSION) $(R)/libvmm-lua.so.$(SOVERSION) \
 	$(R)/static/libvmm.a $(R)/static/libvmm-lua.a $(R)/vmm/core.so \
 	$(R)/vmm.pc $(R)/vmm-lua.pc

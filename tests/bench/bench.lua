@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- `make bench`: the product beside its yardsticks, in interleaved rounds.
 --
---   bench.lua [PART...]    parts: first exits metrics boot (all)
+--   bench.lua [PART...]    parts: first exits metrics boot (these), footprint
 --   VMM_BENCH_ROUNDS=N     rounds of each (10)
 
 package.path = arg[0]:match("^(.*)/") .. "/?.lua;" .. package.path
@@ -78,6 +78,10 @@ function parts.metrics()
     print(("what measuring costs (%d interleaved slices)"):format(20 * rounds))
     assert(loadfile(package.searchpath("metrics", package.path)))(guest .. "pio_loop32.bin",
         20 * rounds)
+end
+
+function parts.footprint()
+    require("footprint").run(guest .. "hello.bin")
 end
 
 for _, name in ipairs(#arg > 0 and arg or { "first", "exits", "metrics", "boot" }) do
