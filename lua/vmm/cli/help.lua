@@ -165,7 +165,7 @@ local function kernels(formats)
 end
 
 --- The text of --version: the version, and what is built in.
--- @param formats  list of the kernel payloads that are unpacked
+-- @param formats  list of the kernel payloads that are unpacked; nil: none
 function help.version(version, formats)
     local flows = features.has "elf" and choices_of("kernel", "flow") or "flat"
     local console = options.find(options.list, "console")

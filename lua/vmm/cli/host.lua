@@ -33,7 +33,7 @@ function host.new()
     exit_in_order(core)
     local on = {
         version = core.version,
-        formats = core.load.formats or function() return {} end,
+        formats = core.load.formats,
         write = terminal.write,
         prompt = terminal.prompt,
         adopt = terminal.adopt,

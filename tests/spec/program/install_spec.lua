@@ -43,6 +43,78 @@ int main(void)
 }
 ]]
 
+-- A module that uses each door of vmm/lua.h for modules.
+local MODULE = [[
+#include <errno.h>
+#include <lauxlib.h>
+#include <vmm/devices.h>
+#include <vmm/lua.h>
+#include <vmm/machine.h>
+#include <vmm/memory.h>
+static int look(lua_State *L)
+{
+    struct vmm_machine *machine = vmm_lua_check_machine(L, 1);
+    struct vmm_memory *memory = vmm_lua_check_memory(L, 2);
+    struct vmm_irq_line line;
+    vmm_lua_check_irq(L, 3, &line);
+    vmm_irq_set(&line, true);
+    vmm_memory_store_u8(memory, 0x10, 42);
+    lua_pushstring(L, vmm_machine_name(machine));
+    return 1;
+}
+static int bound(lua_State *L)
+{
+    struct vmm_device **device = vmm_lua_new_device(L, 1);
+    struct vmm_error err;
+    if (vmm_debug_port_new("bound", 7, device, &err))
+        return vmm_lua_push_error(L, &err);
+    return 1;
+}
+static int empty(lua_State *L)
+{
+    vmm_lua_new_device(L, 0);
+    return 1;
+}
+static int refuse(lua_State *L)
+{
+    struct vmm_error err;
+    vmm_error_set(&err, ENOSPC, "no room for %d", 3);
+    return vmm_lua_push_error(L, &err);
+}
+int luaopen_doors(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"look", look}, {"bound", bound},
+        {"empty", empty}, {"refuse", refuse}, {NULL, NULL}};
+    luaL_newlib(L, functions);
+    return 1;
+}
+]]
+
+-- The interrupt that the module asserts is seen in the first PIC's requests.
+local MODULE_SCRIPT = [[
+    local doors, vmm = require "doors", require "vmm"
+    local kvm = assert(vmm.kvm())
+    local function machine(name)
+        local vm = assert(kvm:create_vm { name = name })
+        local memory = assert(vmm.memory { ranges = { { 0, 0x10000 } } })
+        assert(vm:map(memory) and vm:create_irqchip())
+        return vm, memory
+    end
+    local anna, memory = machine "anna"
+    local bert = machine "bert"
+    print(doors.look(anna, memory, anna:irq(5)), memory:u8(0x10))
+    print(anna:get_state("pic_master"):byte(10) & 0x20) -- struct kvm_irqchip: irr
+    print(doors.refuse())
+    local device = doors.bound(anna)
+    print(device, anna:attach(device, { pio = 0x80 }))
+    print(pcall(bert.attach, bert, device, { pio = 0x80 }))
+    print(pcall(anna.attach, anna, doors.empty(), { pio = 0x81 }))
+    print(pcall(doors.look, anna, memory, 5))
+    anna:close()
+    print(pcall(doors.bound, anna))
+    bert:close()
+]]
+
 -- The names in the text of a list, a line each.
 local function lines(text)
     local names = {}
@@ -148,6 +220,24 @@ describe("what is installed", function()
                 ]]):format(library))))
         end)
     end
+
+    it("has doors for C modules: our objects out, their devices in", function()
+        compile("doors.so", MODULE, "-shared -fPIC $(pkg-config --cflags vmm-lua) "
+            .. "-I/usr/include/lua5.4")
+        local script <close> = assert(io.open(root .. "/doors.lua", "w"))
+        script:write(MODULE_SCRIPT)
+        script:close()
+        assert.equal([[
+anna	42
+32
+nil	no room for 3	ENOSPC
+vmm.device: bound	true
+false	bad argument #2 to 'vmm.vm.attach' (the device was made for another VM)
+false	bad argument #2 to 'vmm.vm.attach' (the device is closed)
+false	bad argument #3 to 'doors.look' (vmm.irq expected, got number)
+false	bad argument #1 to 'doors.bound' (the VM is closed)
+]], run [[LUA_CPATH="$root/?.so;;" timeout 20 $prefix/bin/vmm-reference $root/doors.lua]])
+    end)
 
     it("has one version: of headers, library, module, pkg-config and soname", function()
         local version = require("vmm").version
