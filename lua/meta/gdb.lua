@@ -15,14 +15,25 @@ local vm = {}
 ---
 ---Whoever can connect owns the guest: the unix socket is for this user only, TCP for this host unless
 ---host says otherwise.  lua: "monitor lua" may evaluate Lua, and so owns what this user owns.
----@param options { unix: string, lua?: boolean } | { tcp: integer, host?: string, lua?: boolean }
+---symbols: a file that is written each time a debugger comes, as vm:write_symbols does.
+---@param options { unix?: string, tcp?: integer, host?: string, lua?: boolean, symbols?: string }
 ---@return vmm.gdb? server, string? message, string? code
 function vm:gdb(options) end
+
+---Writes the symbols of the guest's kernel and its modules, at the addresses of this run, as an ELF file
+---for gdb's "file" or "add-symbol-file".
+---@param path string
+---@return true? ok, string? message, string? code
+function vm:write_symbols(path) end
 
 ---@class vmm.gdb
 ---@field path? string   of the unix socket: "target remote PATH"
 ---@field port? integer  of TCP: "target remote :PORT"
 ---@field closed? boolean
 local gdb = {}
+---Waits until a debugger has left: one that came since the server was made, or since the last wait.
+---@param timeout? number
+---@return true? ok, string? message, string? code
+function gdb:wait(timeout) end
 ---Idempotent; also by <close>.  A debugger that is there loses its connection, as if it had left.
 function gdb:close() end

@@ -20,10 +20,11 @@ local function serve(self)
         local connection, _, code = self.listener:accept()
         if connection then
             self.connection = connection
-            self.session = session.new(self.vm, connection, { lua = self.lua })
+            self.session = session.new(self.vm, connection, self.options)
             self.session:run()
             self.session, self.connection = nil, nil
             connection:close()
+            self.left = self.left + 1
             if self.ended then self:close() end
         elseif code ~= "closed" then
             sched.sleep(RETRY_SECONDS)
@@ -41,10 +42,11 @@ end
 -- vm:gdb{ unix = path } or { tcp = port } -> server, whose path or port gdb's "target remote"
 -- takes; or nil, message, code. Debuggers are served, one at a time, while the script waits, until
 -- server:close() or the VM's end.
---   host   for TCP: "127.0.0.1"; whoever can connect owns the guest
---   lua    true: "monitor lua" may evaluate Lua
+--   host     for TCP: "127.0.0.1"; whoever can connect owns the guest
+--   lua      true: "monitor lua" may evaluate Lua
+--   symbols  a file that is written each time a debugger comes: the symbols of the guest's kernel
 function gdb.serve(vm, options)
-    options = argument.options("vm:gdb", options, { "unix", "tcp", "host", "lua" })
+    options = argument.options("vm:gdb", options, { "unix", "tcp", "host", "lua", "symbols" })
     if type(vm.vcpus) ~= "table" or not vm.vcpus[1] then
         error("vm:gdb: the VM has no vCPU (in vm.vcpus)", 2)
     end
@@ -54,7 +56,8 @@ function gdb.serve(vm, options)
     local self = setmetatable({
         vm = vm,
         listener = listener,
-        lua = options.lua,
+        options = { lua = options.lua, symbols = options.symbols },
+        left = 0, -- debuggers, that wait has not told of
         path = options.unix,
         port = listener:port(),
     }, Server)
@@ -73,6 +76,19 @@ function Server:close()
     if self.connection then self.connection:close() end
     if self.session then self.session:finish() end
     if self.subscription then self.subscription:remove() end
+end
+
+-- Waits until a debugger has left that was there since the server was made, or the last wait: true,
+-- or nil, message, "timeout" or "closed".
+function Server:wait(timeout)
+    if timeout ~= nil then argument.seconds("server:wait: timeout", timeout) end
+    return sched.wait(function()
+        if self.left > 0 then
+            self.left = self.left - 1
+            return true
+        end
+        if self.closed and not self.session then return false, "the server is closed", "closed" end
+    end, sched.scaled(timeout))
 end
 
 Server.__close = Server.close

@@ -83,6 +83,8 @@ local gdb = {
     { name = "host", type = "string", metavar = "ADDRESS",
       default = "127.0.0.1",
       help = "IP address to listen on; whoever can connect owns the guest" },
+    { name = "symbols", type = "path", metavar = "FILE", default_text = "none",
+      help = "when a debugger comes, write the symbols of the guest's kernel to FILE" },
     { name = "wait", type = "boolean", metavar = "true|false", default = false,
       help = "run no instruction before the debugger says so" },
 }

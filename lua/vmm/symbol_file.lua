@@ -4,6 +4,8 @@
 -- Each run of symbols of one kind is a section of its own without contents, so that the tool knows
 -- code from data, and takes the contents from the running guest.
 
+local argument = require "vmm.argument"
+
 local symbol_file = {}
 
 -- Sizes and numbers of ELF (System V ABI, AMD64 supplement).
@@ -42,23 +44,32 @@ end
 local BINDING = { v = STB_WEAK, V = STB_WEAK, w = STB_WEAK, W = STB_WEAK }
 local TYPES = { code = STT_FUNC, data = STT_OBJECT, absolute = STT_NOTYPE }
 
--- The sections, the symbols' table as local and global pieces, and their names.
-local function collect(symbols)
-    local sections, names, at = {}, { "" }, 1
-    local locals, globals = { ("\0"):rep(SYM_BYTES) }, {}
+-- What the file is made of: sections, the symbols' table as local and global pieces, and names,
+-- the next of which is at the offset `at`.
+local function add(file, symbols)
     for i = 1, symbols:count() do
         local name, address, letter, size = symbols:get(i)
         local kind = kind_of(letter)
-        local section = kind == "absolute" and SHN_ABS or place(sections, kind, address, size)
+        local section = kind == "absolute" and SHN_ABS
+            or place(file.sections, kind, address, size)
         local binding = BINDING[letter] or letter:find "%u" and STB_GLOBAL or STB_LOCAL
-        local list = binding == STB_LOCAL and locals or globals
-        list[#list + 1] = ("<I4BBI2i8i8"):pack(at, binding << 4 | TYPES[kind], 0, section, address,
-            kind == "absolute" and 0 or size)
-        names[#names + 1] = name
-        at = at + #name + 1
+        local list = binding == STB_LOCAL and file.locals or file.globals
+        list[#list + 1] = ("<I4BBI2i8i8"):pack(file.at, binding << 4 | TYPES[kind], 0, section,
+            address, kind == "absolute" and 0 or size)
+        file.names[#file.names + 1] = name
+        file.at = file.at + #name + 1
     end
-    names[#names + 1] = ""
-    return sections, locals, globals, table.concat(names, "\0")
+end
+
+local function collect(tables)
+    local file = {
+        sections = {}, locals = { ("\0"):rep(SYM_BYTES) }, globals = {}, names = { "" }, at = 1,
+    }
+    for _, symbols in ipairs(tables) do
+        add(file, symbols)
+    end
+    file.names[#file.names + 1] = ""
+    return file.sections, file.locals, file.globals, table.concat(file.names, "\0")
 end
 
 local function section_header(name, fields)
@@ -80,33 +91,33 @@ local function file_header(sections_offset, count)
         EM_X86_64, 1, 0, 0, sections_offset, 0, EHDR_BYTES, 0, 0, SHDR_BYTES, count, count - 1)
 end
 
--- The ELF file's bytes. symbols: ascending by address, with :count() and :get(index) -> name,
--- address, nm's letter, size.
-function symbol_file.image(symbols)
-    local sections, locals, globals, names = collect(symbols)
+-- The ELF file's bytes. tables: an array of tables of symbols, each ascending by address, with
+-- :count() and :get(index) -> name, address, nm's letter, size.
+function symbol_file.image(tables)
+    local sections, locals, globals, names = collect(tables)
     local first_global = #locals
     table.move(globals, 1, #globals, #locals + 1, locals)
     local table_of = table.concat(locals)
     local headers, titles, at = { ("\0"):rep(SHDR_BYTES) }, { "" }, 1
-    local function add(title, fields)
+    local function add_section(title, fields)
         headers[#headers + 1] = section_header(at, fields)
         titles[#titles + 1] = title
         at = at + #title + 1
     end
     for index, section in ipairs(sections) do
-        add(name_of(section, index), {
+        add_section(name_of(section, index), {
             type = SHT_NOBITS, flags = FLAGS[section.kind], base = section.base,
             offset = EHDR_BYTES, size = section.finish - section.base,
         })
     end
     local names_at = EHDR_BYTES + #table_of
-    add(".symtab", {
+    add_section(".symtab", {
         type = SHT_SYMTAB, offset = EHDR_BYTES, size = #table_of, link = #sections + 2,
         info = first_global, align = 8, entry = SYM_BYTES,
     })
-    add(".strtab", { type = SHT_STRTAB, offset = names_at, size = #names })
+    add_section(".strtab", { type = SHT_STRTAB, offset = names_at, size = #names })
     local titles_size = at + #".shstrtab" + 1
-    add(".shstrtab", { type = SHT_STRTAB, offset = names_at + #names, size = titles_size })
+    add_section(".shstrtab", { type = SHT_STRTAB, offset = names_at + #names, size = titles_size })
     titles[#titles + 1] = ""
     return table.concat {
         file_header(names_at + #names + titles_size, #headers),
@@ -115,15 +126,31 @@ function symbol_file.image(symbols)
 end
 
 -- Writes the file; true, or nil, message, code.
-function symbol_file.write(path, symbols)
+function symbol_file.write(path, tables)
     local file, message = io.open(path, "wb")
     local ok = file
     if file then
-        ok, message = file:write(symbol_file.image(symbols))
+        ok, message = file:write(symbol_file.image(tables))
         if not file:close() then ok = nil end
     end
     if ok then return true end
     return nil, "cannot write the symbols: " .. tostring(message), "EIO"
+end
+
+-- vm:write_symbols(path) -> true, or nil, message, code: the symbols of the guest's kernel and its
+-- modules, where they are in this run, as a file for gdb. Of a VM that runs, as they are just now.
+function symbol_file.of_vm(vm, path)
+    argument.type("vm:write_symbols: path", path, "string")
+    local symbols, message, code = vm.symbols, nil, nil
+    if not symbols then
+        symbols, message, code = vm:load_symbols()
+    end
+    if not symbols then return nil, message, code end
+    local tables = { symbols }
+    for _, module in ipairs(vm:modules { fresh = true } or {}) do
+        tables[#tables + 1] = module:symbols()
+    end
+    return symbol_file.write(path, tables)
 end
 
 return symbol_file

@@ -33,9 +33,13 @@ function methods.watch_end(vm)
     end))
 end
 
--- vm:gdb{...} (see vmm.gdb), which few scripts need.
+-- vm:gdb{...} and vm:write_symbols(path) (see vmm.gdb, vmm.symbol_file), which few scripts need.
 function methods.gdb(vm, options)
     return require("vmm.gdb").serve(vm, options)
+end
+
+function methods.write_symbols(vm, path)
+    return require("vmm.symbol_file").of_vm(vm, path)
 end
 
 -- A guest that panicked and then rebooted, as panic=1 asks for, ended by panic.

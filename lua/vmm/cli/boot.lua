@@ -58,6 +58,7 @@ local function serve_gdb(vm, command, on)
     end
     local server, message = vm:gdb {
         unix = gdb.unix, tcp = gdb.tcp, host = gdb.tcp and gdb.host,
+        symbols = gdb.symbols,
     }
     if server then
         on.note(("%s: for gdb: target remote %s"):format(command.config.name,

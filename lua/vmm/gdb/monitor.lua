@@ -24,6 +24,7 @@ function commands.help(session)
         "regs           control and segment registers of the vCPU\n",
         "exits          how often each kind of exit was made\n",
         "support        which kinds of breakpoints the host's KVM delivers\n",
+        "symbols        which file has the symbols of the guest's kernel\n",
         "lua EXPR       evaluate Lua, with vm and vcpu",
         session.options.lua and "\n" or ": not allowed here (vm:gdb{ lua = true })\n",
     }
@@ -71,6 +72,10 @@ function commands.support(session)
         end
     end
     return lines_of(shown, "%-22s %s\n")
+end
+
+function commands.symbols(session)
+    return (session.symbols or "no file was asked for: vm:gdb{ symbols = FILE }") .. "\n"
 end
 
 -- A debugger may write any memory of the guest; Lua is the whole of the host's user.

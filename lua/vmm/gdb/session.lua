@@ -28,7 +28,8 @@ local ENDS = {
     triple_fault = ("X%02x"):format(SIGSEGV),
 }
 
--- A session with the debugger at a connected socket. options: lua (may it evaluate Lua?)
+-- A session with the debugger at a connected socket. options: lua (may it evaluate Lua?), symbols
+-- (a file to write the guest's symbols to)
 function session.new(vm, socket, options)
     return setmetatable({
         vm = vm,
@@ -255,6 +256,13 @@ end
 
 -- ---- its life --------------------------------------------------------------------------------
 
+-- A guest without a kernel that is known has none; "monitor symbols" tells.
+local function write_symbols(self)
+    local ok, message = self.vm:write_symbols(self.options.symbols)
+    self.symbols = ok and "the guest's symbols are in " .. self.options.symbols
+        or "the guest's symbols are not known: " .. message
+end
+
 local function attach(self)
     local vm = self.vm
     self.go_on = is_running(vm)
@@ -262,6 +270,7 @@ local function attach(self)
         table.insert(self.hits, hit)
     end)
     self:hold()
+    if self.options.symbols then write_symbols(self) end
 end
 
 -- What the debugger set is taken away, and the guest goes on if it ran when the debugger came, has

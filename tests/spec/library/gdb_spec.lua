@@ -494,6 +494,30 @@ describe("gdb's stub", function()
         assert.equal("E01", debugger:ask "qRcmd,7")
     end)
 
+    it("writes the guest's symbols when a debugger comes, if that was asked for", function()
+        server:close()
+        for file, words in pairs {
+            ["a.elf"] = "the guest's symbols are in a.elf\n",
+            none = "the guest's symbols are not known: no kernel\n",
+        } do
+            vm.calls = {}
+            local other <close> = assert(gdb.serve(vm, { unix = path, symbols = file }))
+            local debugger <close> = attach()
+            assert.equal(words, monitor(debugger, "symbols"))
+            assert.equal("symbols " .. file, vm.calls[#vm.calls])
+            other:close()
+        end
+    end)
+
+    it("tells the script when a debugger has left", function()
+        assert.same({ nil, "timeout", "timeout" }, { server:wait(0) })
+        attach():close()
+        assert.is_true(server:wait(10))
+        assert.same({ nil, "timeout", "timeout" }, { server:wait(0) })
+        server:close()
+        assert.same({ nil, "the server is closed", "closed" }, { server:wait(10) })
+    end)
+
     it("evaluates Lua only where that is allowed", function()
         local debugger = attach()
         assert.matches("not allowed", monitor(debugger, "lua os.exit(9)"))

@@ -28,7 +28,7 @@ describe("a file of symbols", function()
 
     before_each(function()
         path = os.tmpname()
-        assert(symbol_file.write(path, table_of(LIST)))
+        assert(symbol_file.write(path, { table_of(LIST) }))
     end)
 
     after_each(function()
@@ -69,13 +69,21 @@ describe("a file of symbols", function()
         assert.is_nil(shown:find("[Ee]rror"))
     end)
 
+    it("may be made of several tables, in any order", function()
+        local module = { { "late_one", 0xffffffffc0100000, "t", 8 } }
+        local per_cpu = { { "low_one", 0x1000, "D", 8 } }
+        assert(symbol_file.write(path, { table_of(module), table_of(per_cpu) }))
+        assert.equal("0000000000001000 B low_one\nffffffffc0100000 t late_one\n",
+            process.capture { "nm", "-n", path })
+    end)
+
     it("may be empty", function()
-        assert(symbol_file.write(path, table_of {}))
+        assert(symbol_file.write(path, { table_of {} }))
         assert.equal("", process.capture { "nm", path })
     end)
 
     it("that cannot be written says why", function()
-        local ok, message, code = symbol_file.write("/no/such/file", table_of(LIST))
+        local ok, message, code = symbol_file.write("/no/such/file", { table_of(LIST) })
         assert.same({ nil, "cannot write the symbols: /no/such/file: No such file or directory",
             "EIO" }, { ok, message, code })
     end)

@@ -157,6 +157,12 @@ function methods.without_breakpoints(vm, bytes, gpa)
     return vm.hidden and vm.hidden(gpa, bytes) or bytes
 end
 
+function methods.write_symbols(vm, path)
+    vm.calls[#vm.calls + 1] = "symbols " .. path
+    if path == "none" then return nil, "no kernel", "ENOENT" end
+    return true
+end
+
 function methods.exit_counts() return { pio_write = 3 } end
 
 function methods.debug_support()

@@ -57,7 +57,7 @@ function gdb.run(script, commands)
     local file <close> = assert(io.open(directory .. "/vm.lua", "w"))
     file:write(PROLOGUE, script)
     file:close()
-    local words = { "bash", "-c", SHELL, "gdb", directory, vmm.executable, tostring(SECONDS) }
+    local words = { "sh", "-c", SHELL, "gdb", directory, vmm.executable, tostring(SECONDS) }
     local function add(command)
         words[#words + 1] = "-ex"
         words[#words + 1] = command
