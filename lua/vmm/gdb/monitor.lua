@@ -22,6 +22,7 @@ function commands.help(session)
     return table.concat {
         "help           this\n",
         "regs           control and segment registers of the vCPU\n",
+        "backtrace      calls in the kernel, by its own tables (gdb has none)\n",
         "exits          how often each kind of exit was made\n",
         "support        which kinds of breakpoints the host's KVM delivers\n",
         "symbols        which file has the symbols of the guest's kernel\n",
@@ -72,6 +73,11 @@ function commands.support(session)
         end
     end
     return lines_of(shown, "%-22s %s\n")
+end
+
+function commands.backtrace(session)
+    local trace, message = session.vm:backtrace(session.thread)
+    return (trace and tostring(trace) or message) .. "\n"
 end
 
 function commands.symbols(session)

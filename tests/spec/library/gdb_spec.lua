@@ -489,6 +489,9 @@ describe("gdb's stub", function()
         assert.equal("pio_write        3\n", monitor(debugger, "exits"))
         assert.matches("software_breakpoints   false: INT3 is not delivered\n",
             monitor(debugger, "support"), 1, true)
+        assert.equal(" do_one+0x1/0x20\n", monitor(debugger, "backtrace"))
+        debugger:ask "Hg2"
+        assert.equal("no kernel is known\n", monitor(debugger, "backtrace"))
         assert.equal('there is no monitor command "reset"; monitor help lists them\n',
             monitor(debugger, "reset now"))
         assert.equal("E01", debugger:ask "qRcmd,7")
