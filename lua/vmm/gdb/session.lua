@@ -288,12 +288,12 @@ end
 function Session:run()
     attach(self)
     while not self.gone do
+        -- A Ctrl-C that comes when the guest stands already has its answer: why it stands.
         local what, payload = await(self, function() end)
         if what == "packet" then
             if not self:ended() then self:hold() end -- whatever a script has done meanwhile
+            if self.vm.closed then break end
             self:reply(commands.run(self, payload))
-        elseif what == "interrupt" then
-            self:reply(self:stop_reply())
         end
     end
     self:finish()

@@ -379,6 +379,12 @@ describe("gdb's stub", function()
         assert.same({ "pause", "resume", "pause" }, vm.calls)
     end)
 
+    it("says nothing to a Ctrl-C that comes when the guest stands already", function()
+        local debugger <close> = attach()
+        debugger:raw "\3"
+        assert.equal("QC1", debugger:ask "qC")
+    end)
+
     it("steps the vCPU that is meant, while the others stand still", function()
         local debugger <close> = attach()
         assert.matches("^T05.*thread:2;$", debugger:ask "vCont;s:2;c")
