@@ -113,7 +113,7 @@ int vmm_types_field(const struct vmm_types *types, const struct vmm_type *in,
             return vmm_error_set(err, ENOENT, "%s %s has no field \"%s\"",
                                  vmm_type_kind_name(within.kind), within.name,
                                  at);
-        if (*at == '.')
+        if (*at == '.' && at[1])
             at++;
         else if (*at && *at != '[')
             return vmm_error_set(err, ENOENT, "\"%s\" is no path of fields",
