@@ -15,7 +15,7 @@
 #include <vmm/vcpu.h>
 
 enum vmm_break_kind {
-    VMM_BREAK_SOFTWARE, /* an INT3 in guest memory; any number */
+    VMM_BREAK_SOFTWARE, /* a byte in guest memory; any number */
     /* Four of these at a time: */
     VMM_BREAK_HARDWARE,
     VMM_WATCH_WRITE,
@@ -33,6 +33,10 @@ struct vmm_break_config {
     /* Index of the vCPU whose page tables say where gva is; on a vCPU's own
      * thread that one is asked. */
     size_t vcpu;
+    /* Of a software breakpoint: IN AL, imm8 in place of INT3, which KVM on some
+     * hosts is not told of.  Works in the guest's ring 0, where the byte behind
+     * is no port of KVM's own interrupt controllers.  The same for all. */
+    bool by_port;
 };
 
 /* What a vCPU has come to. */
@@ -70,7 +74,8 @@ VMM_API void vmm_machine_on_break(struct vmm_machine *machine, vmm_break_fn fn,
  * Add a breakpoint or watchpoint at any time; all vCPUs are held for a moment.
  * *id names it from then on, never another one.  -EFAULT: gva is not mapped, or
  * not to RAM; -ENOSPC: four hardware ones are in use; -EINVAL: len; -ETIMEDOUT:
- * a vCPU did not come out of its handler.
+ * a vCPU did not come out of its handler; -ENOTSUP: by_port does not work
+ * there.
  */
 VMM_API int vmm_machine_add_break(struct vmm_machine *machine,
                                   const struct vmm_break_config *config,
@@ -108,6 +113,7 @@ enum vmm_debug_feature {
 
 struct vmm_debug_support {
     bool works[VMM_DEBUG_FEATURES];
+    bool by_port; /* software breakpoints need that */
     /* Why not, or with what limits; "" when there is nothing to say. */
     char reasons[VMM_DEBUG_FEATURES][160];
 };

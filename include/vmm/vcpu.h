@@ -186,6 +186,10 @@ struct vmm_vcpu_debug {
 VMM_API int vmm_vcpu_set_debug(struct vmm_vcpu *vcpu,
                                const struct vmm_vcpu_debug *debug,
                                struct vmm_error *err);
+/* Where it is: the linear address of its next instruction, and RSP.  Also of a
+ * vCPU that is held. */
+VMM_API int vmm_vcpu_place(struct vmm_vcpu *vcpu, uint64_t *rip, uint64_t *rsp,
+                           struct vmm_error *err);
 /* vmm_vcpu_run_once that gives VMM_EXIT_NONE after limit_ns. */
 VMM_API int vmm_vcpu_run_limited(struct vmm_vcpu *vcpu, struct vmm_exit *exit,
                                  int64_t limit_ns, struct vmm_error *err);

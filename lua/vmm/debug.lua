@@ -106,7 +106,7 @@ local function add(vm, breakpoint, kind, len, vcpu)
         vm.breakpoints, vm.stopping_breaks, vm.stopped_breaks = {}, {}, {}
         vm:hook_breaks(on_hit(vm))
     end
-    local id, message, code = vm:add_break(kind, breakpoint.address, len, vcpu)
+    local id, message, code = vm:add_break(kind, breakpoint.address, len, vcpu, support.by_port)
     if not id then return nil, message, code end
     breakpoint.id, breakpoint.vm, breakpoint.hits = id, vm, 0
     vm.breakpoints[id] = breakpoint

@@ -105,6 +105,27 @@ int vmm_vcpu_set_debug(struct vmm_vcpu *vcpu,
     return r;
 }
 
+int vmm_vcpu_place(struct vmm_vcpu *vcpu, uint64_t *rip, uint64_t *rsp,
+                   struct vmm_error *err)
+{
+    struct kvm_regs regs;
+    struct kvm_sregs sregs;
+
+    vmm_error_clear(err);
+    int r = vmm_vcpu_hold_held(vcpu, "tell where it is", err);
+    if (r < 0)
+        return r;
+    if (ioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0 ||
+        ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0)
+        r = vmm_error_errno(err, "vCPU %" PRIu32 ": its registers", vcpu->id);
+    vmm_vcpu_release(vcpu);
+    if (r < 0)
+        return r;
+    *rip = regs.rip + (sregs.cs.l ? 0 : sregs.cs.base);
+    *rsp = regs.rsp;
+    return 0;
+}
+
 /* Send the kick signal to the calling thread after limit_ns, and again and
  * again, for the first one may come just before KVM_RUN. */
 static int start_alarm(int signal_number, int64_t limit_ns, timer_t *timer)

@@ -118,7 +118,7 @@ static size_t check_index(lua_State *L, const struct vm_box *vm, int arg)
     return (size_t)index - 1;
 }
 
-/* vm:add_break(kind, address, len, vcpu) -> id */
+/* vm:add_break(kind, address, len, vcpu, by_port) -> id */
 static int add_break(lua_State *L)
 {
     struct vm_box *vm = check_vm(L, 1);
@@ -126,7 +126,8 @@ static int add_break(lua_State *L)
         .kind = (enum vmm_break_kind)luaL_checkoption(L, 2, NULL, kinds),
         .gva = (uint64_t)luaL_checkinteger(L, 3),
         .len = (uint8_t)luaL_checkinteger(L, 4),
-        .vcpu = check_index(L, vm, 5)};
+        .vcpu = check_index(L, vm, 5),
+        .by_port = lua_toboolean(L, 6)};
     struct vmm_error err;
     uint64_t id;
 
@@ -211,6 +212,8 @@ static int probe_debug(lua_State *L)
     if (rc)
         return push_error(L, &err);
     lua_createtable(L, 0, VMM_DEBUG_FEATURES + 1);
+    lua_pushboolean(L, support.by_port);
+    lua_setfield(L, -2, "by_port");
     lua_newtable(L);
     for (int i = 0; i < VMM_DEBUG_FEATURES; i++) {
         lua_pushboolean(L, support.works[i]);

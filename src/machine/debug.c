@@ -76,13 +76,11 @@ int debug_apply(struct vmm_machine *machine, struct machine_vcpu *slot,
 {
     const struct machine_debug *debug = machine->debug;
     struct vmm_vcpu_debug wanted = {
-        .software = debug->table.count > 0,
+        .software = debug->table.count > 0 && debug->table.trap == DEBUG_INT3,
         /* #DB exits as well while trap flags of ours may be left. */
         .hardware = debug->hardware_users || debug->was_stepped,
         .single_step = slot->debug_stepping || debug->stepped,
-        /* No handler of an interrupt comes between a breakpoint that has been
-         * told and the step over it. */
-        .block_irqs = slot->debug_stepping || slot->debug_told,
+        .block_irqs = slot->debug_stepping,
     };
 
     arm_hardware(debug, slot->debug_stepping, &wanted);
@@ -216,6 +214,35 @@ static int take_register(struct machine_debug *debug, unsigned *taken,
                          VMM_HARDWARE_BREAKS);
 }
 
+/* Ports that KVM answers itself: no exit shows a read of them. */
+static bool is_kvms_port(uint8_t port)
+{
+    return port == 0x20 || port == 0x21 || port == 0xa0 || port == 0xa1 ||
+           (port >= 0x40 && port <= 0x43) || port == 0x61;
+}
+
+static int set_trap(struct vmm_machine *machine, struct debug_point *point,
+                    bool by_port, struct vmm_error *err)
+{
+    struct debug_table *table = &machine->debug->table;
+    uint8_t trap = by_port ? DEBUG_IN_IMM8 : DEBUG_INT3;
+    uint8_t port = 0xff;
+
+    if (table->count && table->trap != trap)
+        return vmm_error_set(err, EINVAL, "by_port: not for some breakpoints");
+    table->trap = trap;
+    atomic_store(&machine->debug_ports, by_port);
+    if (by_port &&
+        vmm_memory_load_u8(vmm_vm_memory(machine->vm), point->gpa + 1, &port) ==
+            0 &&
+        is_kvms_port(port))
+        return vmm_error_set(err, ENOTSUP,
+                             "no breakpoint at 0x%" PRIx64 ": here they are "
+                             "port reads, and KVM answers port 0x%x itself",
+                             point->gva, port);
+    return 0;
+}
+
 /* What there is of a point beside its entry in the array. */
 static int acquire(struct vmm_machine *machine, struct debug_point *point,
                    struct vmm_error *err)
@@ -258,11 +285,13 @@ static void release(struct vmm_machine *machine,
 
 /* Every vCPU that is not the caller's is held.  Lock held. */
 static int add_held(struct vmm_machine *machine, struct debug_point *point,
-                    struct vmm_error *err)
+                    bool by_port, struct vmm_error *err)
 {
     struct machine_debug *debug = machine->debug;
     int rc = reserve(debug, err);
 
+    if (rc == 0 && point->kind == VMM_BREAK_SOFTWARE)
+        rc = set_trap(machine, point, by_port, err);
     if (rc)
         return rc;
     rc = acquire(machine, point, err);
@@ -271,6 +300,7 @@ static int add_held(struct vmm_machine *machine, struct debug_point *point,
     point->id = ++debug->last_id;
     debug->points[debug->count++] = *point;
     atomic_store(&debug->used, true);
+    debug_forget_told(machine);
     rc = apply_to_all(machine, err);
     if (rc) {
         debug->count--;
@@ -303,7 +333,7 @@ int vmm_machine_add_break(struct vmm_machine *machine,
                             point.gva, &point.gpa, err);
     if (rc == 0) {
         pthread_mutex_lock(&machine->debug->lock);
-        rc = add_held(machine, &point, err);
+        rc = add_held(machine, &point, config->by_port, err);
         pthread_mutex_unlock(&machine->debug->lock);
     }
     debug_release_others(machine, self);

@@ -68,11 +68,27 @@ int debug_apply(struct vmm_machine *machine, struct machine_vcpu *slot,
 int debug_hold_others(struct vmm_machine *machine, struct vmm_vcpu *but);
 void debug_release_others(struct vmm_machine *machine, struct vmm_vcpu *but);
 
+/* What has been told of vCPUs that are elsewhere by now is the past.  Lock
+ * held. */
+void debug_forget_told(struct vmm_machine *machine);
+
 /* The value of len bytes at gpa, 0 where there is no RAM. */
 uint64_t debug_value(struct vmm_machine *machine, vmm_gpa_t gpa, uint8_t len);
 
 /* The linear address of the next instruction. */
 int debug_linear_rip(struct vmm_vcpu *vcpu, uint64_t *linear);
+
+/*
+ * Has the exit come from a trap of ours, at linear rip, physical gpa?  If so
+ * the vCPU is put back to before it.  (debug_trap.c)
+ */
+bool debug_take_trap(struct vmm_machine *machine, struct machine_vcpu *slot,
+                     const struct vmm_exit *exit, uint64_t *rip,
+                     vmm_gpa_t *gpa);
+
+/* The same for a trap that has been removed since. */
+bool debug_take_ghost(struct vmm_machine *machine, struct machine_vcpu *slot,
+                      const struct vmm_exit *exit);
 
 /* How a single step ended. */
 enum debug_step {
@@ -113,6 +129,10 @@ enum debug_step debug_single_step(struct vmm_machine *machine,
  */
 int debug_step_over(struct vmm_machine *machine, struct machine_vcpu *slot,
                     uint64_t rip, vmm_gpa_t gpa);
+/* Up to len bytes of what is at a linear address, not beyond its page, and the
+ * physical address; how many: 0 when it is not mapped. */
+size_t debug_fetch(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
+                   uint64_t linear, uint8_t *bytes, size_t len, vmm_gpa_t *gpa);
 /* Tell the hits of watchpoints that DR6 names, or that values show. */
 void debug_tell_watches(struct vmm_machine *machine, struct machine_vcpu *slot,
                         uint64_t dr6);

@@ -17,15 +17,9 @@ static size_t index_of(const struct vmm_machine *machine,
 
 int debug_linear_rip(struct vmm_vcpu *vcpu, uint64_t *linear)
 {
-    struct kvm_regs regs;
-    struct kvm_sregs sregs;
-    int rc = vmm_vcpu_get_regs(vcpu, &regs, NULL);
+    uint64_t rsp;
 
-    if (rc == 0)
-        rc = vmm_vcpu_get_sregs(vcpu, &sregs, NULL);
-    if (rc == 0)
-        *linear = regs.rip + (sregs.cs.l ? 0 : sregs.cs.base);
-    return rc;
+    return vmm_vcpu_place(vcpu, linear, &rsp, NULL);
 }
 
 /* ---- telling ---------------------------------------------------------------
@@ -146,46 +140,53 @@ static int inject(struct vmm_machine *machine, struct machine_vcpu *slot,
     return 0;
 }
 
+/*
+ * What has been told is not told again until it is stepped over, which may take
+ * several attempts, and a pause in between.  An interrupt's handler that comes
+ * to the same instruction meanwhile has another RSP.
+ */
 static bool is_told(struct vmm_machine *machine, struct machine_vcpu *slot,
-                    uint64_t rip)
+                    uint64_t rip, uint64_t rsp)
 {
     pthread_mutex_lock(&machine->debug->lock);
-    if (slot->debug_told_rip != rip)
-        slot->debug_told = false;
-    bool told = slot->debug_told;
+    bool told = slot->debug_told && slot->debug_told_rip == rip &&
+                slot->debug_told_rsp == rsp;
+    slot->debug_told = told;
     pthread_mutex_unlock(&machine->debug->lock);
     return told;
 }
 
-/* Until it is stepped over nobody is told again. */
 static void mark_told(struct vmm_machine *machine, struct machine_vcpu *slot,
-                      uint64_t rip, bool stop)
+                      uint64_t rip, uint64_t rsp)
 {
     pthread_mutex_lock(&machine->debug->lock);
     slot->debug_told = true;
     slot->debug_told_rip = rip;
-    if (stop)
-        debug_apply(machine, slot, NULL, NULL);
+    slot->debug_told_rsp = rsp;
     pthread_mutex_unlock(&machine->debug->lock);
+}
+
+void debug_forget_told(struct vmm_machine *machine)
+{
+    uint64_t rip, rsp;
+
+    for (size_t i = 0; i < machine->vcpu_count; i++) {
+        struct machine_vcpu *slot = machine->vcpus[i];
+
+        if (slot->debug_told &&
+            vmm_vcpu_place(slot->vcpu, &rip, &rsp, NULL) == 0 &&
+            rip != slot->debug_told_rip)
+            slot->debug_told = false;
+    }
 }
 
 void machine_debug_resume(struct vmm_machine *machine)
 {
-    uint64_t rip;
-
     if (!atomic_load(&machine->debug->used))
         return;
-    for (size_t i = 0; i < machine->vcpu_count; i++) {
-        struct machine_vcpu *slot = machine->vcpus[i];
-        bool known = debug_linear_rip(slot->vcpu, &rip) == 0;
-
-        pthread_mutex_lock(&machine->debug->lock);
-        if (slot->debug_told && known && rip != slot->debug_told_rip) {
-            slot->debug_told = false;
-            debug_apply(machine, slot, NULL, NULL);
-        }
-        pthread_mutex_unlock(&machine->debug->lock);
-    }
+    pthread_mutex_lock(&machine->debug->lock);
+    debug_forget_told(machine);
+    pthread_mutex_unlock(&machine->debug->lock);
 }
 
 /* A vCPU has come to an instruction with a breakpoint. */
@@ -197,50 +198,30 @@ static int on_execute(struct vmm_machine *machine, struct machine_vcpu *slot,
                         .rip = rip,
                         .execute = true,
                         .gpa = gpa};
-    uint64_t now;
+    uint64_t now, rsp;
 
-    if (!is_told(machine, slot, rip)) {
+    if (vmm_vcpu_place(slot->vcpu, &now, &rsp, NULL) < 0)
+        return 0;
+    if (!is_told(machine, slot, rip, rsp)) {
         enum vmm_break_answer answer = tell(&hits);
         if (answer == VMM_BREAK_LATER ||
-            debug_linear_rip(slot->vcpu, &now) < 0 || now != rip)
+            vmm_vcpu_place(slot->vcpu, &now, &rsp, NULL) < 0 || now != rip)
             return 0; /* comes here again, or was led elsewhere */
-        mark_told(machine, slot, rip, answer == VMM_BREAK_STOP);
+        mark_told(machine, slot, rip, rsp);
         if (answer == VMM_BREAK_STOP)
             return 0;
     }
     return debug_step_over(machine, slot, rip, gpa);
 }
 
-static int on_breakpoint(struct vmm_machine *machine, struct machine_vcpu *slot,
-                         const struct vmm_exit *exit)
+/* An INT3 of the guest's own, where KVM tells us of them. */
+static int on_foreign_breakpoint(struct vmm_machine *machine,
+                                 struct machine_vcpu *slot)
 {
-    struct machine_debug *debug = machine->debug;
-    bool failure = exit->type == VMM_EXIT_INTERNAL_ERROR;
-    struct vmm_memory *memory = vmm_vm_memory(machine->vm);
-    uint64_t rip;
-    vmm_gpa_t gpa;
-    uint8_t byte = DEBUG_INT3;
-
-    if (debug_linear_rip(slot->vcpu, &rip) < 0 ||
-        vmm_vcpu_translate(slot->vcpu, rip, &gpa, NULL) < 0)
-        return MACHINE_NOBODY;
-    pthread_mutex_lock(&debug->lock);
-    bool ours = debug_table_has(&debug->table, gpa);
+    pthread_mutex_lock(&machine->debug->lock);
     bool asked_for = slot->debug_applied.software;
-    if (!ours && memory)
-        vmm_memory_load_u8(memory, gpa, &byte);
-    pthread_mutex_unlock(&debug->lock);
-    if (ours)
-        return on_execute(machine, slot, rip, gpa);
-    if (failure) /* of an INT3 that has been removed since, or another one */
-        return exit->u.internal.byte_count &&
-                       exit->u.internal.bytes[0] == DEBUG_INT3 &&
-                       byte != DEBUG_INT3
-                   ? 0
-                   : MACHINE_NOBODY;
-    if (!asked_for)
-        return MACHINE_NOBODY;
-    return byte == DEBUG_INT3 ? inject(machine, slot, EXCEPTION_BP, 0) : 0;
+    pthread_mutex_unlock(&machine->debug->lock);
+    return asked_for ? inject(machine, slot, EXCEPTION_BP, 0) : MACHINE_NOBODY;
 }
 
 /* A trap flag that single steps of ours have left in a frame on the guest's
@@ -298,15 +279,18 @@ int machine_debug_exit(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
                        struct vmm_exit *exit)
 {
     size_t index = index_of(machine, vcpu);
+    uint64_t rip;
+    vmm_gpa_t gpa;
 
     if (!atomic_load(&machine->debug->used) || index == machine->vcpu_count)
         return MACHINE_NOBODY;
     struct machine_vcpu *slot = machine->vcpus[index];
-    if (exit->type == VMM_EXIT_INTERNAL_ERROR)
-        return exit->u.internal.suberror == KVM_INTERNAL_ERROR_EMULATION
-                   ? on_breakpoint(machine, slot, exit)
-                   : MACHINE_NOBODY;
-    if (exit->u.debug.exception == EXCEPTION_BP)
-        return on_breakpoint(machine, slot, exit);
-    return on_debug(machine, slot, exit->u.debug.dr6);
+    if (exit->type == VMM_EXIT_DEBUG && exit->u.debug.exception == EXCEPTION_DB)
+        return on_debug(machine, slot, exit->u.debug.dr6);
+    if (debug_take_trap(machine, slot, exit, &rip, &gpa))
+        return on_execute(machine, slot, rip, gpa);
+    if (debug_take_ghost(machine, slot, exit))
+        return 0;
+    return exit->type == VMM_EXIT_DEBUG ? on_foreign_breakpoint(machine, slot)
+                                        : MACHINE_NOBODY;
 }

@@ -137,6 +137,29 @@ static bool judge(const struct trial *trial, const struct vmm_exit *exit,
     return false;
 }
 
+/* Where KVM is not told of INT3s, do reads of ports exit? */
+static void try_ports(struct probe *probe, struct vmm_debug_support *support)
+{
+    static const struct trial trial = {.code = "\x90\xe4\x1f\xf4",
+                                       .code_bytes = 4};
+    const struct vmm_vcpu_debug none = {0};
+    struct vmm_exit exit;
+    struct kvm_regs regs;
+
+    if (prepare(probe, &trial, NULL) ||
+        vmm_vcpu_set_debug(probe->vcpu, &none, NULL) < 0 ||
+        vmm_vcpu_run_limited(probe->vcpu, &exit, LIMIT_NS, NULL) < 0 ||
+        exit.type != VMM_EXIT_PIO_READ || exit.u.io.port != 0x1f ||
+        vmm_vcpu_get_regs(probe->vcpu, &regs, NULL) < 0 || regs.rip != CODE + 1)
+        return;
+    snprintf(support->reasons[VMM_DEBUG_SOFTWARE_BREAKPOINTS],
+             sizeof(support->reasons[0]),
+             "in the guest's ring 0 only: this KVM is not told of INT3, so "
+             "they are reads of ports");
+    support->by_port = true;
+    support->works[VMM_DEBUG_SOFTWARE_BREAKPOINTS] = true;
+}
+
 static int try_one(struct probe *probe, const struct trial *trial,
                    struct vmm_debug_support *support, struct vmm_error *err)
 {
@@ -168,6 +191,8 @@ int vmm_debug_probe(struct vmm_kvm *kvm, struct vmm_debug_support *support,
     int rc = make(kvm, &probe, err);
     for (size_t i = 0; i < sizeof(trials) / sizeof(*trials) && !rc; i++)
         rc = try_one(&probe, &trials[i], support, err);
+    if (rc == 0 && !support->works[VMM_DEBUG_SOFTWARE_BREAKPOINTS])
+        try_ports(&probe, support);
     drop(&probe);
     return rc;
 }

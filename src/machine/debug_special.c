@@ -15,23 +15,6 @@
 #define TF_BYTE     1 /* of the flags in memory: TF is bit 8 */
 #define TF_IN_BYTE  0x01
 #define FRAME_FLAGS 16 /* of an IRET: RIP, CS, then RFLAGS */
-#define PAGE        0x1000
-
-/* Up to 4 bytes at a linear address, not beyond its page. */
-static size_t fetch(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
-                    uint64_t linear, uint8_t bytes[4])
-{
-    struct vmm_memory *memory = vmm_vm_memory(machine->vm);
-    size_t count = PAGE - linear % PAGE;
-    vmm_gpa_t gpa;
-
-    if (count > 4)
-        count = 4;
-    if (!memory || vmm_vcpu_translate(vcpu, linear, &gpa, NULL) < 0 ||
-        vmm_memory_read(memory, gpa, bytes, count))
-        return 0;
-    return count;
-}
 
 /* What the bytes are, behind operand size and REX prefixes. */
 static int kind_of(const uint8_t *bytes, size_t count)
@@ -53,7 +36,7 @@ static int kind_of(const uint8_t *bytes, size_t count)
     return DEBUG_PLAIN;
 }
 
-/* Put an INT3 where a SYSCALL leads. */
+/* Put a trap where a SYSCALL leads. */
 static bool break_target(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
                          struct debug_special *special)
 {
@@ -134,7 +117,8 @@ void debug_special_before(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
     *special = (struct debug_special){.kind = DEBUG_PLAIN};
     if (vmm_vcpu_get_regs(vcpu, &regs, NULL) < 0)
         return;
-    int kind = kind_of(bytes, fetch(machine, vcpu, regs.rip, bytes));
+    int kind = kind_of(
+        bytes, debug_fetch(machine, vcpu, regs.rip, bytes, 4, &special->gpa));
     if (kind == DEBUG_PLAIN || vmm_vcpu_get_sregs(vcpu, &sregs, NULL) < 0 ||
         !sregs.cs.l)
         return;

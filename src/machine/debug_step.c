@@ -7,15 +7,14 @@
 /* ---- one instruction -------------------------------------------------------
  */
 
-/* #DB of the step, #BP of a guest's own INT3 that was the instruction, or of
- * where its SYSCALL has led. */
-static bool is_end(const struct vmm_exit *exit, uint64_t start,
-                   const struct debug_special *special)
+/* #DB of the step, or #BP of a guest's own INT3 that was the instruction. */
+static bool is_end(const struct vmm_exit *exit, uint64_t start)
 {
+    if (exit->type != VMM_EXIT_DEBUG)
+        return false;
     if (exit->u.debug.exception == EXCEPTION_DB)
         return exit->u.debug.dr6 & DR6_BS;
-    return exit->u.debug.pc == start || (special->kind == DEBUG_SYSCALL &&
-                                         exit->u.debug.pc == special->target);
+    return exit->u.debug.pc == start;
 }
 
 static int set_stepping(struct vmm_machine *machine, struct machine_vcpu *slot,
@@ -51,6 +50,8 @@ static enum debug_step run_to_end(struct vmm_machine *machine,
 {
     struct vmm_exit exit;
     struct vmm_error err;
+    uint64_t rip;
+    vmm_gpa_t gpa;
     bool done = false;
 
     while (!done) {
@@ -60,17 +61,16 @@ static enum debug_step run_to_end(struct vmm_machine *machine,
         }
         if (exit.type == VMM_EXIT_NONE)
             return DEBUG_NOT_STEPPED;
-        if (exit.type == VMM_EXIT_DEBUG && is_end(&exit, start, special)) {
+        if (is_end(&exit, start))
             done = true;
-        } else if (exit.type != VMM_EXIT_DEBUG ||
-                   exit.u.debug.exception == EXCEPTION_DB) {
-            if (serve(machine, slot, &exit, start, &done) == DEBUG_ENDED)
-                return DEBUG_ENDED;
-        } else {
-            /* A breakpoint in a handler that the instruction has led to: it
-             * comes there again when it runs by itself. */
-            return DEBUG_NOT_STEPPED;
-        }
+        else if (debug_take_trap(machine, slot, &exit, &rip, &gpa))
+            /* Where the SYSCALL led, or a breakpoint in an exception's handler:
+             * the vCPU comes there again when it runs by itself. */
+            return special->kind == DEBUG_SYSCALL && rip == special->target
+                       ? DEBUG_STEPPED
+                       : DEBUG_NOT_STEPPED;
+        else if (serve(machine, slot, &exit, start, &done) == DEBUG_ENDED)
+            return DEBUG_ENDED;
     }
     if (exit.type == VMM_EXIT_DEBUG && exit.u.debug.exception == EXCEPTION_DB)
         *dr6 = exit.u.debug.dr6;
@@ -158,10 +158,8 @@ int debug_step_over(struct vmm_machine *machine, struct machine_vcpu *slot,
         end_stepping(machine, slot, true);
         return 0;
     }
-    if (!take_token(debug)) {
-        set_stepping(machine, slot, false, NULL);
+    if (!take_token(debug))
         return 0;
-    }
     if (!software) {
         end = debug_single_step(machine, slot, DEBUG_STEP_NS, &dr6);
         end_stepping(machine, slot, end == DEBUG_STEPPED);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-/* Which bytes of guest memory are INT3s of ours, and what was there before. */
+/* Which bytes of guest memory are traps of ours, and what was there before. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -42,7 +42,7 @@ int debug_table_add(struct debug_table *table, struct vmm_memory *memory,
     if (rc == 0)
         rc = grow(table);
     if (rc == 0)
-        rc = vmm_memory_store_u8(memory, gpa, DEBUG_INT3);
+        rc = vmm_memory_store_u8(memory, gpa, table->trap);
     if (rc)
         return rc;
     table->sites[table->count++] =
@@ -50,23 +50,25 @@ int debug_table_add(struct debug_table *table, struct vmm_memory *memory,
     return 0;
 }
 
-static void lift(struct debug_site *site, struct vmm_memory *memory)
+static void lift(const struct debug_table *table, struct debug_site *site,
+                 struct vmm_memory *memory)
 {
     uint8_t byte;
 
     if (site->lifted || vmm_memory_load_u8(memory, site->gpa, &byte) ||
-        byte != DEBUG_INT3)
+        byte != table->trap)
         return;
     site->lifted = vmm_memory_store_u8(memory, site->gpa, site->original) == 0;
 }
 
-static void cover(struct debug_site *site, struct vmm_memory *memory)
+static void cover(const struct debug_table *table, struct debug_site *site,
+                  struct vmm_memory *memory)
 {
     if (!site->lifted)
         return;
     site->lifted = false;
     if (vmm_memory_load_u8(memory, site->gpa, &site->original) == 0)
-        vmm_memory_store_u8(memory, site->gpa, DEBUG_INT3);
+        vmm_memory_store_u8(memory, site->gpa, table->trap);
 }
 
 void debug_table_remove(struct debug_table *table, struct vmm_memory *memory,
@@ -76,7 +78,7 @@ void debug_table_remove(struct debug_table *table, struct vmm_memory *memory,
 
     if (!site || --site->users)
         return;
-    lift(site, memory);
+    lift(table, site, memory);
     *site = table->sites[--table->count];
 }
 
@@ -85,13 +87,20 @@ bool debug_table_has(const struct debug_table *table, vmm_gpa_t gpa)
     return find(table, gpa) != NULL;
 }
 
+bool debug_table_is_lifted(const struct debug_table *table, vmm_gpa_t gpa)
+{
+    const struct debug_site *site = find(table, gpa);
+
+    return site && site->lifted;
+}
+
 void debug_table_lift(struct debug_table *table, struct vmm_memory *memory,
                       vmm_gpa_t gpa)
 {
     struct debug_site *site = find(table, gpa);
 
     if (site)
-        lift(site, memory);
+        lift(table, site, memory);
 }
 
 void debug_table_cover(struct debug_table *table, struct vmm_memory *memory,
@@ -100,19 +109,19 @@ void debug_table_cover(struct debug_table *table, struct vmm_memory *memory,
     struct debug_site *site = find(table, gpa);
 
     if (site)
-        cover(site, memory);
+        cover(table, site, memory);
 }
 
 void debug_table_lift_all(struct debug_table *table, struct vmm_memory *memory)
 {
     for (size_t i = 0; i < table->count; i++)
-        lift(&table->sites[i], memory);
+        lift(table, &table->sites[i], memory);
 }
 
 void debug_table_cover_all(struct debug_table *table, struct vmm_memory *memory)
 {
     for (size_t i = 0; i < table->count; i++)
-        cover(&table->sites[i], memory);
+        cover(table, &table->sites[i], memory);
 }
 
 void debug_table_hide(const struct debug_table *table, vmm_gpa_t gpa,
@@ -122,7 +131,7 @@ void debug_table_hide(const struct debug_table *table, vmm_gpa_t gpa,
         const struct debug_site *site = &table->sites[i];
         uint64_t offset = site->gpa - gpa; /* huge when it lies before */
 
-        if (offset < len && bytes[offset] == DEBUG_INT3)
+        if (offset < len && bytes[offset] == table->trap)
             bytes[offset] = site->original;
     }
 }

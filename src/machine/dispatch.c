@@ -11,7 +11,11 @@
 static int on_pio_read(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
                        struct vmm_exit *exit)
 {
-    (void)vcpu;
+    if (atomic_load_explicit(&machine->debug_ports, memory_order_relaxed)) {
+        int rc = machine_debug_exit(machine, vcpu, exit);
+        if (rc != NOBODY)
+            return rc;
+    }
     return vmm_bus_read_string(machine->pio, exit->u.io.port, exit->u.io.data,
                                exit->u.io.size, exit->u.io.count)
                ? NOBODY

@@ -37,7 +37,7 @@ struct machine_vcpu {
     bool debug_stepping; /* one instruction at a time, for now */
     bool debug_told;     /* the breakpoint at debug_told_rip has been told,
                             and is to be stepped over */
-    uint64_t debug_told_rip;
+    uint64_t debug_told_rip, debug_told_rsp;
     struct vmm_vcpu_debug debug_applied; /* what KVM knows */
 };
 
@@ -51,6 +51,7 @@ struct vmm_machine {
     struct vmm_vm *vm;
     struct vmm_bus *pio;
     struct vmm_bus *mmio;
+    atomic_bool debug_ports; /* reads of ports may be breakpoints */
     struct vmm_loop *loop;
 
     struct machine_vcpu **vcpus;
@@ -94,8 +95,8 @@ void machine_debug_fini(struct vmm_machine *machine);
 int machine_debug_start(struct vmm_machine *machine, struct vmm_error *err);
 /* The machine is about to resume: registers may have been changed. */
 void machine_debug_resume(struct vmm_machine *machine);
-/* A debug exit, or an emulation failure: 0, 1, or NOBODY when it is none of
- * ours. */
+/* A debug exit, an emulation failure, or a read of a port: 0, 1, or NOBODY when
+ * it is none of ours. */
 #define MACHINE_NOBODY 2
 int machine_debug_exit(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
                        struct vmm_exit *exit);

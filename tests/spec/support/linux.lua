@@ -32,7 +32,7 @@ function linux.initramfs(options)
 end
 
 -- A VM that boots Linux, started. options: what vmm.vm takes; kernel.path and kernel.initrd have
--- defaults, and `quiet` joins the default command line.
+-- defaults, and `quiet` joins the default command line; before_start(vm) is called just then.
 function linux.start(options)
     options = options or {}
     local kernel = {
@@ -50,6 +50,7 @@ function linux.start(options)
         vcpus = options.vcpus,
         kernel = kernel,
     })
+    if options.before_start then options.before_start(vm) end
     assert(vm:start())
     return vm
 end
