@@ -242,7 +242,7 @@ struct vmm_vcpu_thread_config {
     void (*on_event)(void *context, struct vmm_vcpu *vcpu,
                      enum vmm_vcpu_event event);
     void *context;
-    int kick_signal; /* 0: SIGRTMIN; its handler is installed once a process */
+    int kick_signal; /* 0: SIGURG; its handler is installed once a process */
 };
 
 /* Start the thread, PAUSED, all signals blocked but the kick. */
@@ -259,7 +259,7 @@ VMM_API void vmm_vcpu_request_resume(struct vmm_vcpu *vcpu);
 VMM_API void vmm_vcpu_request_stop(struct vmm_vcpu *vcpu);
 /* Make KVM_RUN come back once without changing the state.  With no thread
  * that runs: a vmm_vcpu_run_once under way, or the next one, gives
- * VMM_EXIT_NONE at once (by SIGRTMIN, which its caller must not block). */
+ * VMM_EXIT_NONE at once (by SIGURG, which its caller must not block). */
 VMM_API void vmm_vcpu_kick(struct vmm_vcpu *vcpu);
 
 /*

@@ -49,8 +49,10 @@ struct vmm_vm {
     struct vmm_irq_pin pins[VMM_GSI_COUNT];
 };
 
-/* What interrupts KVM_RUN, where the embedder has not chosen another. */
-#define VMM_KICK_SIGNAL SIGRTMIN
+/* What interrupts KVM_RUN, where the embedder has not chosen another: nobody
+ * uses it, ignoring it is its default, and unlike a real-time signal it needs
+ * no room in the user's queue of pending signals, which may be full. */
+#define VMM_KICK_SIGNAL SIGURG
 
 struct vmm_vcpu {
     struct vmm_vm *vm;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 /* Kicks and signals of a vCPU thread, and what others may do meanwhile. */
+#include <sys/resource.h>
+
 #include "fake_vcpu.h"
 
 /* ---- kicks and signals -------------------------------------------------- */
@@ -30,7 +32,7 @@ static int look_at_signals(struct fake *fake)
     for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
         if (sigismember(&mask, signals[i]))
             fake->seen |= 1ul << i;
-    if (sigismember(&mask, SIGRTMIN))
+    if (sigismember(&mask, SIGURG))
         fake->seen |= 1ul << 31;
     return 1;
 }
@@ -81,6 +83,25 @@ static void another_kick_signal_can_be_chosen(void **state)
     assert_state(fake, VMM_VCPU_PAUSED);
     fake_free(fake);
     signal(SIGUSR2, SIG_DFL);
+}
+
+static void a_kick_needs_no_room_for_pending_signals(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_start(FAKE_HALTS, NULL);
+    struct rlimit former, none;
+
+    assert_int_equal(getrlimit(RLIMIT_SIGPENDING, &former), 0);
+    none = former;
+    none.rlim_cur = 0;
+    vmm_vcpu_request_resume(&fake->vcpu);
+    wait_until_more(fake, &fake->halts, 0);
+    assert_int_equal(setrlimit(RLIMIT_SIGPENDING, &none), 0);
+    vmm_vcpu_request_pause(&fake->vcpu);
+    int stopped = vmm_vcpu_wait_stopped(&fake->vcpu, DEADLINE_NS);
+    assert_int_equal(setrlimit(RLIMIT_SIGPENDING, &former), 0);
+    assert_int_equal(stopped, 0);
+    fake_free(fake);
 }
 
 static void foreign_handler(int signal_number)
@@ -193,6 +214,7 @@ int main(void)
         cmocka_unit_test(only_the_kick_and_faults_reach_the_thread),
         cmocka_unit_test(the_thread_is_named_after_its_vcpu),
         cmocka_unit_test(another_kick_signal_can_be_chosen),
+        cmocka_unit_test(a_kick_needs_no_room_for_pending_signals),
         cmocka_unit_test(a_kick_signal_that_has_a_handler_is_refused),
         cmocka_unit_test(a_kick_signal_that_cannot_be_caught_is_refused),
         cmocka_unit_test(waiting_for_a_running_vcpu_times_out),
