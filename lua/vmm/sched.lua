@@ -116,9 +116,9 @@ local function earliest(deadline)
     return deadline
 end
 
--- The error of a callback is raised in the task that the user talks to, else in the main one: in the
--- wait that it is in, or the next one. Without a main task (a stock lua5.4) it is raised here, so in
--- the wait of whoever pumps.
+-- The error of a callback is raised in the task that the user talks to, else in the main one: in
+-- the wait that it is in, or the next one. Without a main task (a stock lua5.4) it is raised here,
+-- so in the wait of whoever pumps.
 local function settle(ok, result)
     if ok then return result end
     local task = foreground or main

@@ -24,24 +24,22 @@ function Interruption:__tostring()
     return "interrupted by signal " .. self.signal
 end
 
--- The exit code of the signal that asked the program to end; nil when none has.
+-- The exit code of the signal that asked the program to end, nil when none has. From then on every
+-- wait raises: whoever asks here may have been quicker than the watch.
 function terminal.interrupted()
     local signal = core.terminal.take_signal()
-    return signal and 128 + signal
-end
-
-local function on_signal()
-    local signal = core.terminal.take_signal()
-    if signal then
+    if not signal then return nil end
+    if not sched.interruption() then
         sched.interrupt(setmetatable({ code = "interrupted", signal = signal }, Interruption))
     end
+    return 128 + signal
 end
 
 -- Runs fn(...) as the main task, as sched.run does. A signal that asks to end (SIGINT, SIGTERM,
 -- SIGHUP, SIGQUIT) raises an error with code "interrupted" in every wait.
 function terminal.run(fn, ...)
     local fd = core.terminal.signal_fd()
-    local watch <close> = fd and core.watch(fd, "r", on_signal) -- luacheck: ignore watch
+    local watch <close> = fd and core.watch(fd, "r", terminal.interrupted) -- luacheck: ignore watch
     return sched.run(fn, ...)
 end
 

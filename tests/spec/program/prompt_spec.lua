@@ -297,6 +297,25 @@ describe_here("the terminal of a prompt", function()
 end)
 
 describe_here("a prompt beside a guest", function()
+    it("ends with its terminal, and so does the machine", function()
+        local terminal <close> = session [[
+            echo "script=$PPID."
+            (
+                trap : HUP
+                ./vmm-reference --kernel path=.build/guest/spin.bin,flow=flat -i
+                echo "$?" >"$0.end"
+            )
+            true
+        ]]
+        local script = terminal:expect "script=(%d+)%."
+        terminal:expect "> "
+        local ended = terminal.directory .. "/script.end"
+        assert(os.execute(("kill -KILL %s; timeout 20 sh -c 'until [ -s %s ]; do :; done'"):format(
+            script, ended)))
+        local file <close> = assert(io.open(ended))
+        assert.equal("129\n", file:read "a")
+    end)
+
     it("keeps what the guest prints until it is left", function()
         local terminal <close> = beside("echo", "ready")
         assert.equal("true\n", enter(terminal, "vm.console:send_line 'echo 3'"))
