@@ -129,8 +129,7 @@ static int access_bus(struct vmm_bus *bus, uint64_t address, struct data data,
 /* No tap: that is all it costs. */
 static bool is_tapped(struct vmm_bus *bus)
 {
-    return VMM_FEATURE_TAP &&
-           atomic_load_explicit(&bus->taps, memory_order_acquire);
+    return atomic_load_explicit(&bus->taps, memory_order_acquire);
 }
 
 int vmm_bus_read(struct vmm_bus *bus, uint64_t address, uint8_t *value,
@@ -138,7 +137,8 @@ int vmm_bus_read(struct vmm_bus *bus, uint64_t address, uint8_t *value,
 {
     memset(value, 0xff, size);
     int rc = access_bus(bus, address, (struct data){.read = value}, size);
-    if (is_tapped(bus) && vmm_bus_taps_read(bus, address, value, size))
+    if (VMM_FEATURE_TAP && is_tapped(bus) &&
+        vmm_bus_taps_read(bus, address, value, size))
         rc = 0;
     return rc;
 }
@@ -149,7 +149,7 @@ static int write_tapped(struct vmm_bus *bus, uint64_t address,
     uint8_t copy[8];
 
     memcpy(copy, value, size);
-    if (!vmm_bus_taps_write(bus, address, copy, size))
+    if (VMM_FEATURE_TAP && !vmm_bus_taps_write(bus, address, copy, size))
         return 0;
     return access_bus(bus, address, (struct data){.write = copy}, size);
 }
@@ -157,7 +157,7 @@ static int write_tapped(struct vmm_bus *bus, uint64_t address,
 int vmm_bus_write(struct vmm_bus *bus, uint64_t address, const uint8_t *value,
                   size_t size)
 {
-    if (is_tapped(bus))
+    if (VMM_FEATURE_TAP && is_tapped(bus))
         return write_tapped(bus, address, value, size);
     return access_bus(bus, address, (struct data){.write = value}, size);
 }
