@@ -57,6 +57,7 @@ static int abacus_create(struct vmm_device **device, struct vmm_error *err)
         .read = abacus_read, .write = abacus_write, .length = 4};
     struct abacus *abacus = calloc(1, sizeof(*abacus));
 
+    vmm_error_clear(err);
     if (!abacus)
         return vmm_error_set(err, ENOMEM, "no memory for an abacus");
     vmm_device_init(&abacus->device, &ops, &region, 1);

@@ -78,6 +78,7 @@ static int empty(lua_State *L)
 static int refuse(lua_State *L)
 {
     struct vmm_error err;
+    vmm_error_clear(&err);
     vmm_error_set(&err, ENOSPC, "no room for %d", 3);
     return vmm_lua_push_error(L, &err);
 }
