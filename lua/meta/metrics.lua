@@ -131,3 +131,9 @@ function json.decode(text) end
 ---@param list T
 ---@return T
 function json.array(list) end
+
+---More options of vmm.vm.
+---@class vmm.config
+---@field metrics? { path: string, format?: "json"|"prometheus", every?: number }  measure, and keep
+---the figures in a file: replaced every second, and once more at the end or close; `every`: seconds
+---@field trace? { path: string, events?: integer }  trace, and write it at the end or close
