@@ -320,6 +320,7 @@ void vmm_vcpu_request_pause(struct vmm_vcpu *vcpu)
     if (vcpu->state == VMM_VCPU_RUNNING) {
         vcpu->pause_requested = true;
         vmm_vcpu_kick_locked(vcpu);
+        pthread_cond_broadcast(&vcpu->changed); /* held, it waits for that */
     }
     pthread_mutex_unlock(&vcpu->lock);
 }

@@ -41,6 +41,7 @@ struct fake {
     enum fake_guest guest;
 
     atomic_uint entries;    /* KVM_RUN calls */
+    atomic_uint runs;       /* of them, those that got into the guest */
     atomic_uint halts;      /* of them, those that went to sleep */
     atomic_uint exits;      /* on_exit calls */
     atomic_uint errors;     /* on_error calls */
@@ -134,6 +135,7 @@ static inline int fake_enter(struct vmm_vcpu *vcpu)
     }
     if (kicked(fake))
         return -EINTR;
+    count(fake, &fake->runs);
     switch (fake->guest) {
     case FAKE_HALTS:
         return fake_halt(fake);
