@@ -101,6 +101,19 @@ local function on_hit(vm)
     end
 end
 
+-- Options and the function among them.
+local function options_of(what, given, names)
+    local options, fn = given, nil
+    if type(given) == "table" then
+        options, fn = {}, given[1]
+        for key, value in pairs(given) do
+            if key ~= 1 then options[key] = value end
+        end
+    end
+    if fn ~= nil then argument.callable(what .. ": fn", fn, 5) end
+    return argument.options(what, options, names, 5), fn
+end
+
 local function add(vm, breakpoint, kind, len, vcpu)
     if not vm.breakpoints then
         vm.breakpoints, vm.stopping_breaks, vm.stopped_breaks = {}, {}, {}
@@ -118,8 +131,8 @@ end
 -- write the vCPU's registers; true, or no fn: the VM stays paused.
 function methods.breakpoint(vm, options)
     local what = "vm:breakpoint"
-    options = argument.options(what, options, { "at", "hardware", "vcpu", 1 })
-    if options[1] ~= nil then argument.callable(what .. ": fn", options[1], 4) end
+    local fn
+    options, fn = options_of(what, options, { "at", "hardware", "vcpu" })
     local vcpu = check_vcpu(what, options.vcpu)
     local address, message, code = resolve(vm, what, options.at)
     if not address then return nil, message, code end
@@ -131,7 +144,7 @@ function methods.breakpoint(vm, options)
         ok, message, code = need(vm, "software_breakpoints", "software breakpoints")
     end
     if not ok then return nil, message, code end
-    local breakpoint = { address = address, hardware = hardware, fn = options[1] }
+    local breakpoint = { address = address, hardware = hardware, fn = fn }
     return add(vm, breakpoint, hardware and "hardware" or "software", 1, vcpu)
 end
 
@@ -156,9 +169,8 @@ end
 -- watchpoints of its own, true always, false never.
 function methods.watchpoint(vm, options)
     local what = "vm:watchpoint"
-    options = argument.options(what, options,
-        { "at", "len", "access", "single_step", "vcpu", 1 })
-    if options[1] ~= nil then argument.callable(what .. ": fn", options[1], 4) end
+    local fn
+    options, fn = options_of(what, options, { "at", "len", "access", "single_step", "vcpu" })
     local len, access = options.len or 8, options.access or "w"
     argument.check(len == 1 or len == 2 or len == 4 or len == 8, what .. ": len", "1, 2, 4 or 8",
         len)
@@ -176,7 +188,7 @@ function methods.watchpoint(vm, options)
         access = access,
         watched = true,
         hardware = kind ~= "stepped",
-        fn = options[1],
+        fn = fn,
     }
     return add(vm, watchpoint, kind, len, vcpu)
 end

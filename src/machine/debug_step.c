@@ -180,8 +180,9 @@ int debug_step_over(struct vmm_machine *machine, struct machine_vcpu *slot,
 /* ---- as many as asked for --------------------------------------------------
  */
 
-static int step_failed(struct vmm_machine *machine, uint64_t deadline,
-                       struct vmm_error *err)
+/* May another step be made? */
+static int check_end(struct vmm_machine *machine, uint64_t deadline,
+                     struct vmm_error *err)
 {
     struct vmm_stop stop;
 
@@ -190,7 +191,7 @@ static int step_failed(struct vmm_machine *machine, uint64_t deadline,
         return vmm_error_set(err, ECANCELED, "the VM has ended: %s",
                              vmm_stop_reason_name(stop.reason));
     if (vmm_now_ns() >= deadline)
-        return vmm_error_set(err, ETIMEDOUT, "timeout");
+        return vmm_error_set(err, ETIMEDOUT, "no more time to step");
     return 0;
 }
 
@@ -201,6 +202,9 @@ static int step_many(struct vmm_machine *machine, struct machine_vcpu *slot,
     uint64_t dr6;
 
     while (*steps < count) {
+        int rc = check_end(machine, deadline, err);
+        if (rc)
+            return rc;
         uint64_t now = vmm_now_ns();
         int64_t left = now < deadline ? (int64_t)(deadline - now) : 0;
         enum debug_step end = debug_single_step(machine, slot, left, &dr6);
@@ -208,11 +212,7 @@ static int step_many(struct vmm_machine *machine, struct machine_vcpu *slot,
         if (end == DEBUG_STEPPED) {
             (*steps)++;
             debug_tell_watches(machine, slot, dr6);
-            continue;
         }
-        int rc = step_failed(machine, deadline, err);
-        if (rc)
-            return rc;
     }
     return 0;
 }
