@@ -20,6 +20,20 @@ local FILES = { ".busted", "lua", "tests", "examples", ".build/guest", ".build/e
 -- What guests in the lab load of the cloud kernel's modules.
 local MODULES = { "modules.dep", "kernel/drivers/misc/pvpanic" }
 
+-- gdb starts no further than to the Python modules that it loads; it knows which.
+local function add_gdb(files)
+    files[#files + 1] = process.which "gdb"
+    local modules = process.capture { "gdb", "-nx", "-batch", "-ex", "python import sys;"
+        .. "[print(m.__file__, m.__cached__, sep='\\n') for m in list(sys.modules.values())"
+        .. " if getattr(m, '__cached__', None)]" }
+    for path in (modules or ""):gmatch "[^\n]+" do
+        files[#files + 1] = process.stat1(path) and path
+    end
+end
+
+-- What single spec files need beside that.
+local MORE = { ["gdb_spec.lua"] = add_gdb }
+
 local files = {}
 local kernel = assert(guests.kernel "cloud-amd64")
 for _, path in ipairs(MODULES) do
@@ -28,6 +42,8 @@ end
 for _, path in ipairs(FILES) do
     files[#files + 1] = process.stat1(path) and path
 end
+local more = MORE[spec:match "[^/]+$"]
+if more then more(files) end
 local code, message = lab.run {
     args = { "/usr/bin/busted", "--output=tests/support/results.lua", "--pattern=_spec", spec },
     busted = true, files = files, input = false, out_directory = directory, run_limit = LIMIT,

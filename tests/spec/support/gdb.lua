@@ -36,7 +36,7 @@ mkfifo "$dir/ready"
 { timeout "$seconds" "$vmm" "$dir/vm.lua" "$dir" >"$dir/out" 2>&1; echo $? >"$dir/code"
   : <>"$dir/ready" >"$dir/ready"; } &
 read -r _ <"$dir/ready"
-timeout -k 1 "$seconds" gdb -nx -batch "$@" >"$dir/gdb-out" 2>&1
+timeout -k 1 "$seconds" gdb -nx -batch -ex "set remotetimeout 60" "$@" >"$dir/gdb-out" 2>&1
 wait
 ]]
 
