@@ -17,13 +17,12 @@ Server.__index = Server
 -- One debugger at a time; the next one waits in the socket's queue.
 local function serve(self)
     while not self.closed do
-        local connection, _, code = self.listener:accept()
+        local connection <close>, _, code = self.listener:accept()
         if connection then
             self.connection = connection
             self.session = session.new(self.vm, connection, self.options)
             self.session:run()
             self.session, self.connection = nil, nil
-            connection:close()
             self.left = self.left + 1
             if self.ended then self:close() end
         elseif code ~= "closed" then

@@ -36,7 +36,6 @@ function session.new(vm, socket, options)
         socket = socket,
         options = options,
         parser = packet.parser(),
-        registers = registers.list(vm.vcpus[1]),
         points = points.new(vm),
         acks = true, -- until both agree on a connection that loses nothing
         features = {}, -- what the debugger says it knows
@@ -270,6 +269,8 @@ local function attach(self)
         table.insert(self.hits, hit)
     end)
     self:hold()
+    if vm.closed then return self:leave() end
+    self.registers = registers.list(vm.vcpus[1])
     if self.options.symbols then write_symbols(self) end
 end
 

@@ -11,7 +11,7 @@ local vm <close> = assert(vmm.vm {
     vcpus = { num = VCPUS },
     kernel = { path = tiny.path "GUEST" },
 })
-assert(vm:start { paused = true })
+assert(vm:start { paused = PAUSED })
 local server <close> = serve(vm)
 MEANWHILE
 local stop = assert(vm:wait { timeout = 40 })
@@ -21,7 +21,10 @@ io.write(stop.reason, "\n", (vm.console:output():gsub("\r", "")))
 local function run(guest, commands, options)
     options = options or {}
     local script = SCRIPT:gsub("%u%u%u%u+", {
-        GUEST = guest, VCPUS = tostring(options.vcpus or 1), MEANWHILE = options.meanwhile or "",
+        GUEST = guest,
+        VCPUS = tostring(options.vcpus or 1),
+        PAUSED = tostring(not options.runs),
+        MEANWHILE = options.meanwhile or "",
     })
     local words = { "file .build/guest/" .. guest .. ".elf", "target remote %dir/gdb" }
     return gdb.run(script, table.move(commands, 1, #commands, #words + 1, words))
@@ -103,6 +106,20 @@ describe("Debian's gdb", function()
         has(said, "received signal SIGINT")
         assert.matches("=> 0x%x+[^\n]*:\tjmp ", said)
         has(said, "(vCPU 0)")
+        has(out, "closed\n")
+    end)
+
+    it("attaches to a guest that runs, and leaves it running", function()
+        local said, out = run("spin", { "info threads", "x/i $rip", "detach" }, {
+            runs = true,
+            meanwhile = [[
+                assert(server:wait(20))
+                assert(vm.vcpus[1].state == "running")
+                vm:stop("closed")
+            ]],
+        })
+        assert.matches("=> 0x%x+[^\n]*:\t%l+ ", said)
+        has(said, "detached")
         has(out, "closed\n")
     end)
 

@@ -22,10 +22,20 @@ local function vcpu(id)
         regs[name] = 0
     end
     regs.rax, regs.rip = 0x1122334455667788 + id, 0x2000 + id
-    local self = {
-        id = id, state = "paused", regs = regs, sregs = sregs, msrs = {},
-        states = { xsave = ("\0"):rep(XSAVE_BYTES), mp_state = ("<I4"):pack(id == 0 and 0 or 3) },
+    -- What can't be had of a vCPU that runs.
+    local hidden = {
+        regs = regs, sregs = sregs, cpuid = { { function_ = 1, ecx = 0 } },
     }
+    local self = setmetatable({
+        id = id, state = "paused", msrs = {},
+        states = { xsave = ("\0"):rep(XSAVE_BYTES), mp_state = ("<I4"):pack(id == 0 and 0 or 3) },
+    }, {
+        __index = function(self, name)
+            assert(self.state ~= "running", "the vCPU runs")
+            return hidden[name]
+        end,
+        __newindex = hidden,
+    })
     function self.get_state(_, name) return self.states[name] end
     function self.set_state(_, name, bytes)
         self.states[name] = bytes
