@@ -15,7 +15,7 @@ local vm = {}
 ---
 ---Whoever can connect owns the guest: the unix socket is for this user only, TCP for this host unless
 ---host says otherwise.  lua: "monitor lua" may evaluate Lua, and so owns what this user owns.
----symbols: a file that is written each time a debugger comes, as vm:write_symbols does.
+---symbols: the file that "monitor symbols" writes, as vm:write_symbols does.
 ---@param options { unix?: string, tcp?: integer, host?: string, lua?: boolean, symbols?: string }
 ---@return vmm.gdb? server, string? message, string? code
 function vm:gdb(options) end

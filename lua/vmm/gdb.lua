@@ -43,7 +43,7 @@ end
 -- server:close() or the VM's end.
 --   host     for TCP: "127.0.0.1"; whoever can connect owns the guest
 --   lua      true: "monitor lua" may evaluate Lua
---   symbols  a file that is written each time a debugger comes: the symbols of the guest's kernel
+--   symbols  the file that "monitor symbols" writes: the symbols of the guest's kernel
 function gdb.serve(vm, options)
     options = argument.options("vm:gdb", options, { "unix", "tcp", "host", "lua", "symbols" })
     if type(vm.vcpus) ~= "table" or not vm.vcpus[1] then

@@ -84,7 +84,8 @@ local gdb = {
       default = "127.0.0.1",
       help = "IP address to listen on; whoever can connect owns the guest" },
     { name = "symbols", type = "path", metavar = "FILE", default_text = "none",
-      help = "when a debugger comes, write the symbols of the guest's kernel to FILE" },
+      help = "the file that gdb's \"monitor symbols\" writes: the symbols of the"
+        .. " guest's kernel" },
     { name = "wait", type = "boolean", metavar = "true|false", default = false,
       help = "run no instruction before the debugger says so" },
 }

@@ -25,7 +25,9 @@ function commands.help(session)
         "backtrace      calls in the kernel, by its own tables (gdb has none)\n",
         "exits          how often each kind of exit was made\n",
         "support        which kinds of breakpoints the host's KVM delivers\n",
-        "symbols        which file has the symbols of the guest's kernel\n",
+        "symbols        write the symbols of the guest's kernel to the file for them",
+        session.options.symbols and ", " .. session.options.symbols .. "\n"
+            or ": none is given (vm:gdb{ symbols = FILE })\n",
         "lua EXPR       evaluate Lua, with vm and vcpu",
         session.options.lua and "\n" or ": not allowed here (vm:gdb{ lua = true })\n",
     }
@@ -80,8 +82,13 @@ function commands.backtrace(session)
     return (trace and tostring(trace) or message) .. "\n"
 end
 
+-- It may take a second or two, which gdb waits for no other answer.
 function commands.symbols(session)
-    return (session.symbols or "no file was asked for: vm:gdb{ symbols = FILE }") .. "\n"
+    local path = session.options.symbols
+    if not path then return "no file is given for them: vm:gdb{ symbols = FILE }\n" end
+    local ok, message = session.vm:write_symbols(path)
+    if not ok then return "the guest's symbols are not known: " .. message .. "\n" end
+    return ("the guest's symbols are in %s\n"):format(path)
 end
 
 -- A debugger may write any memory of the guest; Lua is the whole of the host's user.

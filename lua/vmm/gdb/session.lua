@@ -29,7 +29,7 @@ local ENDS = {
 }
 
 -- A session with the debugger at a connected socket. options: lua (may it evaluate Lua?), symbols
--- (a file to write the guest's symbols to)
+-- (a file that it may have the guest's symbols written to)
 function session.new(vm, socket, options)
     return setmetatable({
         vm = vm,
@@ -255,13 +255,6 @@ end
 
 -- ---- its life --------------------------------------------------------------------------------
 
--- A guest without a kernel that is known has none; "monitor symbols" tells.
-local function write_symbols(self)
-    local ok, message = self.vm:write_symbols(self.options.symbols)
-    self.symbols = ok and "the guest's symbols are in " .. self.options.symbols
-        or "the guest's symbols are not known: " .. message
-end
-
 local function attach(self)
     local vm = self.vm
     self.go_on = is_running(vm)
@@ -271,7 +264,6 @@ local function attach(self)
     self:hold()
     if vm.closed then return self:leave() end
     self.registers = registers.list(vm.vcpus[1])
-    if self.options.symbols then write_symbols(self) end
 end
 
 -- What the debugger set is taken away, and the guest goes on if it ran when the debugger came, has

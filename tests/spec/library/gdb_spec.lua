@@ -503,7 +503,10 @@ describe("gdb's stub", function()
         assert.equal("E01", debugger:ask "qRcmd,7")
     end)
 
-    it("writes the guest's symbols when a debugger comes, if that was asked for", function()
+    it("writes the guest's symbols to the file that was given, if any", function()
+        local without <close> = attach()
+        assert.equal("no file is given for them: vm:gdb{ symbols = FILE }\n",
+            monitor(without, "symbols"))
         server:close()
         for file, words in pairs {
             ["a.elf"] = "the guest's symbols are in a.elf\n",
