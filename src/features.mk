@@ -25,7 +25,7 @@ $(call block,i8042,src/devices/i8042.c src/lua/device_i8042.c,,,,,i8042)
 $(call block,rtc,src/devices/rtc*.c src/lua/device_rtc.c,,,,,rtc)
 $(call block,pvpanic,src/devices/pvpanic.c src/lua/device_pvpanic.c,,,,,pvpanic)
 $(call block,debug_port,src/devices/debug_port.c src/lua/device_debug_port.c)
-$(call block,acpi,src/devices/acpi_power.c src/lua/device_acpi_power.c,lua/vmm/x86/a*.lua,,,,acpi_power)
+$(call block,acpi,src/devices/acpi_*.c src/lua/device_acpi_*.c,lua/vmm/x86/a*.lua,,,,acpi_*)
 $(call block,mptable,,lua/vmm/x86/mptable.lua)
 $(call block,tap,src/devices/bus_tap.c src/lua/lua_tap.c,,,,,bus_tap)
 $(call block,doorbell,src/lua/doorbell.c)
@@ -46,13 +46,28 @@ $(call block,pty,src/console/pty.c src/lua/console_pty.c,,,,,console*)
 $(call block,unix,src/console/unix.c src/lua/console_unix.c,,,,,console*)
 
 # ---- tools
-$(call block,disassemble,src/machine/disassemble.c,,,libcapstone-dev)
+$(call block,disassemble,src/machine/disassemble.c src/lua/disassemble.c, \
+	lua/vmm/inspect/disassemble.lua,,libcapstone-dev)
+$(call block,socket,src/lua/socket.c,lua/vmm/socket.lua)
+$(call block,line_editor,src/base/libedit.c src/base/line_editor*.c \
+	src/lua/line_editor.c,,,libedit-dev,,line_editor)
+METRICS := metrics trace top observe cli/top
+$(call block,metrics,src/machine/metrics.c src/machine/meter.c src/machine/trace.c \
+	src/kvm/stats.c src/lua/metrics.c src/lua/trace.c src/lua/ranges.c, \
+	$(METRICS:%=lua/vmm/%.lua),,,,meter trace stats)
+$(call block,debug,src/machine/debug*.c src/kvm/debug.c src/lua/debug*.c,lua/vmm/debug.lua,,,,debug*)
+INSPECT := symbols kallsyms linux orc tasks types backtrace
+$(call block,symbols,src/symbols/*.c src/lua/symbols.c src/lua/types.c, \
+	$(INSPECT:%=lua/vmm/inspect/%.lua) lua/vmm/symbol_file.lua,,libelf-dev libbpf-dev,, \
+	symbols* kallsyms* types*)
+$(call block,gdb,,lua/vmm/gdb.lua lua/vmm/gdb/*.lua,,,socket debug)
 $(call block,guests,,lua/vmm/guests.lua lua/vmm/initramfs.lua lua/vmm/cpio.lua)
 $(call block,lab,,lua/vmm/lab.lua lua/vmm/lab/*.lua,,,guests)
 
 # The files that include vmm_features.h: all that is compiled anew for another choice.
 REGISTRY_SRC := src/base/version.c src/boot/unpack_formats.c src/devices/bus.c \
-	src/devices/bus_access.c src/machine/failure.c src/lua/core.c
+	src/devices/bus_access.c src/machine/failure.c src/machine/dispatch.c \
+	src/machine/life.c src/machine/machine.c src/lua/core.c
 
 # ---- what FEATURES says ------------------------------------------------------------------
 FEATURES ?= all

@@ -83,4 +83,14 @@ struct vmm_pvpanic_config {
 VMM_API int vmm_pvpanic_new(const struct vmm_pvpanic_config *config,
                             struct vmm_device **device, struct vmm_error *err);
 
+/* ---- ACPI events, for a Generic Event Device (ACPI 6.4, section 5.6.9):
+ * region 0, 1 port: a read gives the events that are pending and clears them.
+ * The line is high while there are any. */
+VMM_API int vmm_acpi_events_new(const struct vmm_irq_line *irq,
+                                struct vmm_device **device,
+                                struct vmm_error *err);
+/* Bits that the guest reads next, besides those pending; any thread.  -EINVAL
+ * for a device of another kind. */
+VMM_API int vmm_acpi_events_raise(struct vmm_device *device, uint8_t events);
+
 #endif

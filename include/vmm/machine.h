@@ -52,6 +52,16 @@ VMM_API int vmm_machine_start_paused(struct vmm_machine *machine,
  * resumed by somebody else meanwhile. */
 VMM_API int vmm_machine_pause(struct vmm_machine *machine, int64_t timeout_ns);
 VMM_API int vmm_machine_resume(struct vmm_machine *machine);
+/*
+ * Of a paused machine, before it is resumed: have the guest's time go on from
+ * where it stood when the last vCPU was paused: kvmclock, TSCs, and the timers
+ * of local APICs and PIT.  (The RTC is the host's clock and goes on.)  Without
+ * this call, time has gone on meanwhile.  *by_ns: how long it has stood still.
+ * -EBUSY while a vCPU runs; -ENOTSUP, and nothing is changed, where KVM cannot
+ * move a TSC.
+ */
+VMM_API int vmm_machine_stand_still(struct vmm_machine *machine,
+                                    uint64_t *by_ns, struct vmm_error *err);
 
 /* How it ended. */
 enum vmm_stop_reason {

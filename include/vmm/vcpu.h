@@ -116,8 +116,11 @@ VMM_API int vmm_vcpu_complete_io(struct vmm_vcpu *vcpu, struct vmm_error *err);
 /*
  * All state, as the kernel's structures, by name: "regs", "sregs", "sregs2"
  * (with the PDPTRs), "fpu", "xsave", "xcrs", "lapic", "debugregs", "mp_state",
- * "vcpu_events", "tsc_khz" (uint32_t), "cpuid" (struct kvm_cpuid2 with
- * entries), "nested" (of the guest's own guest; -ENOTSUP where KVM nests none).
+ * "vcpu_events", "tsc_khz" (uint32_t), "tsc_offset" (uint64_t: the guest's TSC
+ * less the host's, scaled; -ENOTSUP before Linux 5.16, and of another value
+ * where KVM cannot move a TSC), "cpuid" (struct
+ * kvm_cpuid2 with entries), "nested" (of the guest's own guest; -ENOTSUP where
+ * KVM nests none).
  * *size in: room in bytes, out: bytes used (-ENOBUFS sets what is needed).
  * The vCPU must be paused (-EBUSY when its thread runs).
  */
@@ -253,7 +256,9 @@ VMM_API enum vmm_vcpu_thread_state
 vmm_vcpu_thread_state(const struct vmm_vcpu *vcpu);
 
 /* Ask; return at once.  Any thread, also the vCPU's own (served after its
- * handler has returned).  No effect in states where it has no meaning. */
+ * handler has returned).  No effect in states where it has no meaning.  At its
+ * resume the guest is told that it was paused (KVM_KVMCLOCK_CTRL), so that its
+ * watchdogs do not bark. */
 VMM_API void vmm_vcpu_request_pause(struct vmm_vcpu *vcpu);
 VMM_API void vmm_vcpu_request_resume(struct vmm_vcpu *vcpu);
 VMM_API void vmm_vcpu_request_stop(struct vmm_vcpu *vcpu);

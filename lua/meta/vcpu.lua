@@ -13,8 +13,8 @@
 ---@field cpuid vmm.cpuid_entry[]
 local vcpu = {}
 ---Any state as the kernel's structure: "regs", "sregs", "fpu", "xsave", "xcrs", "lapic",
----"debugregs", "mp_state", "vcpu_events", "tsc_khz", "sregs2", "cpuid", "nested".  Raises when
----the vCPU runs or there is none of that name.
+---"debugregs", "mp_state", "vcpu_events", "tsc_khz", "tsc_offset", "sregs2", "cpuid", "nested".
+---Raises when the vCPU runs or there is none of that name.
 ---@param name string
 ---@return string bytes
 function vcpu:get_state(name) end

@@ -106,13 +106,6 @@ function vm:trap_hypercalls(on) end
 ---@param options? { paused?: boolean }
 ---@return true? ok, string? message, string? code
 function vm:start(options) end
----Stops all vCPUs between two instructions.  In a handler it only asks for that: its own vCPU stops
----when it has returned.  Code "ECANCELED" when somebody resumes the VM meanwhile.
----@param timeout? number
----@return true? ok, string? message, string? code
-function vm:pause(timeout) end
----@return true
-function vm:resume() end
 ---Asks for the end; the first reason wins.
 ---@param reason? vmm.reason  "closed"
 ---@param text? string

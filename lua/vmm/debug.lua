@@ -195,13 +195,9 @@ end
 
 -- ---- stops ------------------------------------------------------------------------------
 
--- The core's, also for those who load this module anew.
-methods.resume_vcpus = methods.resume_vcpus or methods.resume
-
--- vm:resume() -> true; goes on from a breakpoint, too. Hits that nobody has taken are forgotten.
-function methods.resume(vm)
-    if vm.breakpoints then vm.stopping_breaks, vm.stopped_breaks = {}, {} end
-    return vm:resume_vcpus()
+-- The VM goes on: hits that nobody has taken are forgotten.
+function methods.forget_breaks(vm)
+    vm.stopping_breaks, vm.stopped_breaks = {}, {}
 end
 
 -- Hits have stopped the VM: once it stands still they are told. On the script's thread.

@@ -7,15 +7,16 @@ local core = require "vmm.core"
 local features = {}
 
 -- What each block gives. "rtc" is a function of the core, "load.elf" one of core.load, "vm:tap" a
--- method of a class, "vmm.lab" a module. What is missing answers nil, message, "ENOTSUP"; a
--- module raises the message when it is required.
+-- method of a class, "vmm.lab" a module (later.lua knows the methods of those). What is missing
+-- answers nil, message, "ENOTSUP"; a module raises the message when it is required.
 local GIVES = {
     serial = { "serial" },
     i8042 = { "i8042" },
     rtc = { "rtc" },
     pvpanic = { "pvpanic" },
     debug_port = { "debug_port" },
-    acpi = { "acpi_power", "vmm.x86.acpi", "vmm.x86.acpi_resource", "vmm.x86.aml" },
+    acpi = { "acpi_power", "acpi_events", "vmm.x86.acpi", "vmm.x86.acpi_events",
+        "vmm.x86.acpi_resource", "vmm.x86.aml" },
     mptable = { "vmm.x86.mptable" },
     tap = { "vm:tap" },
     doorbell = { "vm:doorbell" },
@@ -23,6 +24,13 @@ local GIVES = {
     bzimage = { "load.bzimage", "load.bzimage_inspect", "load.unpack", "load.formats" },
     pty = { "console_core:attach_pty" },
     unix = { "console_core:attach_unix" },
+    socket = { "vmm.socket" },
+    line_editor = { "line_editor" },
+    metrics = { "vmm.metrics", "vmm.trace", "vmm.top", "vmm.cli.top", "vmm.observe" },
+    debug = { "vmm.debug" },
+    symbols = { "vmm.symbol_file" },
+    disassemble = { "vmm.inspect.disassemble" },
+    gdb = { "vmm.gdb" },
     guests = { "vmm.guests", "vmm.initramfs", "vmm.cpio" },
     lab = { "vmm.lab" },
 }
@@ -61,13 +69,18 @@ function features.names()
     return names
 end
 
+--- What a script finds instead of a function of a block that is not built in.
+function features.absent(name, feature)
+    local message = name .. ": " .. refusal(feature)
+    return function()
+        return nil, message, "ENOTSUP"
+    end, message
+end
+
 local function stand_in(name, feature)
     local class, method = name:match "^([%w_]+):([%w_]+)$"
     local public = (class or name:find "^vmm%.") and name or "vmm." .. name
-    local message = public .. ": " .. refusal(feature)
-    local function absent()
-        return nil, message, "ENOTSUP"
-    end
+    local absent, message = features.absent(public, feature)
     if class then
         core.classes["vmm." .. class][method] = absent
     elseif public == name then

@@ -97,4 +97,6 @@ function Server:__tostring()
         self.closed and ", closed" or self.session and ", a debugger is there" or "")
 end
 
+core.classes["vmm.vm"].gdb = gdb.serve
+
 return gdb

@@ -23,6 +23,7 @@ local vmm = {
     acpi_power = core.acpi_power,
     debug_port = core.debug_port,
     pvpanic = core.pvpanic,
+    acpi_events = core.acpi_events,
     console = require("vmm.console").new,
 
     -- time and tasks

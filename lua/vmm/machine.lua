@@ -19,6 +19,10 @@ local machine = {}
 
 local MIB = 1 << 20
 
+-- Port 0x61: no parity error and no bus error is the cause of an NMI (bits 7 and 6); the PIT's
+-- second output is high (bit 5), for which Linux waits without end when it measures the TSC.
+local SYSTEM_CONTROL = 0x20
+
 -- Building fails inside by raising { message, code }; machine.new returns it.
 local function check(value, message, code, ...)
     if value then return value, message, code, ... end
@@ -78,9 +82,14 @@ local DEVICES = {
         return { below_4g = low.size, above_4g = high and high.size or 0 }
     end, layout.rtc_port },
     { "debug_port", function() return { name = "post" } end, layout.debug_port },
+    { "debug_port", function()
+        return { name = "system control", value = SYSTEM_CONTROL }
+    end, layout.system_control_port },
     { "pvpanic", function(vm) return { vm = vm } end, layout.pvpanic_port },
     { "acpi_power", function(vm) return { vm = vm } end, layout.acpi_power_port,
         feature = "acpi" },
+    { "acpi_events", function(vm) return { irq = vm:irq(layout.acpi_events_irq) } end,
+        layout.acpi_events_port, feature = "acpi", field = "acpi_events" },
 }
 
 local function add_devices(vm, parts)
@@ -91,6 +100,7 @@ local function add_devices(vm, parts)
             for region = 0, #device - 3 do
                 check(vm:attach(made, { pio = device[3 + region], region = region }))
             end
+            if device.field then vm[device.field] = made end
         end
     end
 end
@@ -127,6 +137,7 @@ local function build(vm, kvm, options)
         vcpus = #vm.vcpus,
         rtc = features.has "rtc",
         pvpanic = features.has "pvpanic",
+        power_button = features.has "acpi",
         devices = {},
         tables = {},
     }

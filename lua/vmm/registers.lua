@@ -172,8 +172,8 @@ end
 
 local WIDTH = 100
 
--- "rax 0000000000000001": a vector register with its highest byte first, as integers have it.
-local function entry(register)
+-- "rax    0000000000000001": a vector register with its highest byte first, as integers have it.
+local function entry(register, name_width)
     local value = register.value
     if type(value) == "string" then
         value = value:reverse():gsub(".", function(byte)
@@ -182,7 +182,7 @@ local function entry(register)
     else
         value = ("%0" .. 2 * register.size .. "x"):format(value)
     end
-    return register.name .. " " .. value
+    return register.name .. (" "):rep(name_width - #register.name + 1) .. value
 end
 
 local function is_zero(register)
@@ -190,22 +190,23 @@ local function is_zero(register)
         and not register.value:find "[^\0]"
 end
 
--- The lines of a group: columns as wide as the widest entry.
+-- The lines of a group, in columns: names as wide as the widest, and values.
 local function group_lines(list, lines)
-    local column = 0
+    local name_width, column, row = 0, 0, {}
     for _, register in ipairs(list) do
-        column = math.max(column, #entry(register) + 2)
+        name_width = math.max(name_width, #register.name)
     end
-    local line = ""
     for _, register in ipairs(list) do
-        if #line + column > WIDTH and line ~= "" then
-            lines[#lines + 1] = "  " .. line:gsub("%s+$", "")
-            line = ""
+        column = math.max(column, #entry(register, name_width) + 2)
+    end
+    for i, register in ipairs(list) do
+        local shown = entry(register, name_width)
+        row[#row + 1] = shown .. (" "):rep(column - #shown)
+        if i == #list or (#row + 1) * column > WIDTH then
+            lines[#lines + 1] = "  " .. table.concat(row):gsub("%s+$", "")
+            row = {}
         end
-        local shown = entry(register)
-        line = line .. shown .. (" "):rep(column - #shown)
     end
-    if line ~= "" then lines[#lines + 1] = "  " .. line:gsub("%s+$", "") end
 end
 
 -- "cs 0010 base 0000000000000000 limit ffffffff": one line for each segment.

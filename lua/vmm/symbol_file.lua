@@ -5,6 +5,9 @@
 -- code from data, and takes the contents from the running guest.
 
 local argument = require "vmm.argument"
+local core = require "vmm.core"
+
+local methods = core.classes["vmm.vm"]
 
 local symbol_file = {}
 
@@ -139,7 +142,7 @@ end
 
 -- vm:write_symbols(path) -> true, or nil, message, code: the symbols of the guest's kernel and its
 -- modules, where they are in this run, as a file for gdb. Of a VM that runs, as they are just now.
-function symbol_file.of_vm(vm, path)
+function methods.write_symbols(vm, path)
     argument.type("vm:write_symbols: path", path, "string")
     local symbols, message, code = vm.symbols, nil, nil
     if not symbols then

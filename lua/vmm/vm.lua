@@ -6,19 +6,10 @@ local console = require "vmm.console"
 local core = require "vmm.core"
 local sched = require "vmm.sched"
 require "vmm.hooks"
-require "vmm.vcpu"
-require "vmm.debug"
-require "vmm.inspect"
+require "vmm.pause"
+require "vmm.later"
 
 local methods = core.classes["vmm.vm"]
-
--- Loaded when they are first called.
-for name, module in pairs { metrics = "vmm.metrics", trace = "vmm.trace" } do
-    methods[name] = methods[name] or function(...)
-        require(module)
-        return methods[name](...)
-    end
-end
 
 local MP_STATE_HALTED = 3 -- KVM_MP_STATE_HALTED
 local RFLAGS_IF = 1 << 9
@@ -31,15 +22,6 @@ function methods.watch_end(vm)
         vm.end_watch:close()
         if not vm.closed then vm:stopped() end
     end))
-end
-
--- vm:gdb{...} and vm:write_symbols(path) (see vmm.gdb, vmm.symbol_file), which few scripts need.
-function methods.gdb(vm, options)
-    return require("vmm.gdb").serve(vm, options)
-end
-
-function methods.write_symbols(vm, path)
-    return require("vmm.symbol_file").of_vm(vm, path)
 end
 
 -- A guest that panicked and then rebooted, as panic=1 asks for, ended by panic.

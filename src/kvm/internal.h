@@ -91,6 +91,11 @@ struct vmm_vcpu {
     pthread_t thread; /* valid unless NO_THREAD */
     struct vmm_vcpu_thread_config config;
 
+    /* Noted when it was last paused (time.c). */
+    uint64_t paused_clock;  /* ns of the VM's clock; 0: not known */
+    uint64_t paused_offset; /* of the TSC; set back with it */
+    uint32_t timer_count; /* what the local APIC's timer had left; 0: nothing */
+
     /* The thread's pthread_self(), 0 when there is none. */
     atomic_ulong self;
 };
@@ -152,6 +157,11 @@ void vmm_vcpu_release(struct vmm_vcpu *vcpu);
 int vmm_vcpu_await_change(struct vmm_vcpu *vcpu, int64_t timeout_ns,
                           const struct timespec *deadline);
 struct timespec vmm_vcpu_deadline(int64_t timeout_ns);
+
+/* Note the guest's time, on the vCPU's thread as it is paused; tell the guest
+ * that it was, before it is resumed.  Lock held. */
+void vmm_vcpu_note_time(struct vmm_vcpu *vcpu);
+void vmm_vcpu_tell_paused(struct vmm_vcpu *vcpu);
 
 /* -ENOBUFS with *size set when *size < needed, else 0 with *size = needed. */
 int vmm_state_room(const char *name, size_t *size, size_t needed,

@@ -123,6 +123,63 @@ static int set_tsc_khz(struct vmm_vcpu *vcpu, const struct vcpu_state *state,
     return 0;
 }
 
+static int tsc_offset(const struct vmm_vcpu *vcpu, unsigned long request,
+                      uint64_t *offset, struct vmm_error *err)
+{
+    struct kvm_device_attr attribute = {
+        .group = KVM_VCPU_TSC_CTRL,
+        .attr = KVM_VCPU_TSC_OFFSET,
+        .addr = (uintptr_t)offset,
+    };
+
+    if (ioctl(vcpu->fd, request, &attribute) == 0)
+        return 0;
+    return vmm_error_set(err, ENOTSUP,
+                         "state \"tsc_offset\": this KVM has none (Linux 5.16 "
+                         "and later do)");
+}
+
+/* What is added to the host's TSC, scaled, to give the guest's. */
+static int get_tsc_offset(struct vmm_vcpu *vcpu, const struct vcpu_state *state,
+                          void *buffer, size_t *size, struct vmm_error *err)
+{
+    uint64_t offset = 0;
+    int r = vmm_state_room(state->name, size, sizeof(offset), err);
+
+    if (r == 0)
+        r = tsc_offset(vcpu, KVM_GET_DEVICE_ATTR, &offset, err);
+    if (r == 0)
+        memcpy(buffer, &offset, sizeof(offset));
+    return r;
+}
+
+/*
+ * Where guests read the host's TSC itself, KVM takes any offset and keeps its
+ * own.  Where the host's TSC is unstable, KVM makes others of it at all times,
+ * so that another one than was set is no failure.
+ */
+static int set_tsc_offset(struct vmm_vcpu *vcpu, const struct vcpu_state *state,
+                          const void *buffer, size_t size,
+                          struct vmm_error *err)
+{
+    uint64_t offset, before = 0, after = 0;
+    int r = vmm_state_size(state->name, size, sizeof(offset), err);
+
+    if (r < 0)
+        return r;
+    memcpy(&offset, buffer, sizeof(offset));
+    r = tsc_offset(vcpu, KVM_GET_DEVICE_ATTR, &before, err);
+    if (r == 0)
+        r = tsc_offset(vcpu, KVM_SET_DEVICE_ATTR, &offset, err);
+    if (r == 0)
+        r = tsc_offset(vcpu, KVM_GET_DEVICE_ATTR, &after, err);
+    if (r == 0 && after == before && after != offset)
+        r = vmm_error_set(err, ENOTSUP,
+                          "state \"tsc_offset\": the guest's TSC is the "
+                          "host's on this KVM, and can't be moved");
+    return r;
+}
+
 static size_t cpuid_bytes(uint32_t entries)
 {
     return sizeof(struct kvm_cpuid2) +
@@ -244,6 +301,7 @@ static const struct vcpu_state states[] = {
     FIXED("mp_state", MP_STATE, struct kvm_mp_state),
     FIXED("vcpu_events", VCPU_EVENTS, struct kvm_vcpu_events),
     {"tsc_khz", get_tsc_khz, set_tsc_khz, 0, 0, 0},
+    {"tsc_offset", get_tsc_offset, set_tsc_offset, 0, 0, 0},
     {"cpuid", get_cpuid, set_cpuid, 0, 0, 0},
     {"nested", get_nested, set_nested, 0, 0, 0},
 };
@@ -257,7 +315,7 @@ static const struct vcpu_state *find(const char *name, struct vmm_error *err)
         err, ENOENT,
         "no vCPU state \"%s\": one of regs, sregs, sregs2, fpu, xsave, "
         "xcrs, lapic, debugregs, mp_state, vcpu_events, tsc_khz, "
-        "cpuid, nested",
+        "tsc_offset, cpuid, nested",
         name);
     return NULL;
 }

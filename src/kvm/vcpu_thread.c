@@ -161,6 +161,7 @@ static bool wait_for_turn(struct vmm_vcpu *vcpu, bool first)
             if (vcpu->state == VMM_VCPU_RUNNING && vcpu->pause_requested) {
                 vcpu->pause_requested = false;
                 vcpu->state = VMM_VCPU_PAUSED;
+                vmm_vcpu_note_time(vcpu);
                 tell(vcpu, VMM_VCPU_SETTLED);
                 pthread_cond_broadcast(&vcpu->changed);
             }
@@ -329,8 +330,11 @@ void vmm_vcpu_request_resume(struct vmm_vcpu *vcpu)
 {
     pthread_mutex_lock(&vcpu->lock);
     vcpu->pause_requested = false;
-    if (vcpu->state == VMM_VCPU_PAUSED)
+    if (vcpu->state == VMM_VCPU_PAUSED) {
+        if (!vcpu->borrowed) /* or KVM would wait for who runs it */
+            vmm_vcpu_tell_paused(vcpu);
         vcpu->state = VMM_VCPU_RUNNING;
+    }
     pthread_cond_broadcast(&vcpu->changed);
     pthread_mutex_unlock(&vcpu->lock);
 }

@@ -42,6 +42,7 @@ void events_open(lua_State *L);
 void virtual_open(lua_State *L);
 void socket_open(lua_State *L);
 void line_editor_open(lua_State *L);
+void metrics_open(lua_State *L);
 
 /* Of Lua that vCPU threads ran while the VM measured; under the script's lock.
  */
@@ -124,24 +125,25 @@ int hook_take_events(lua_State *L);
 /* Push how a VM ended as a table { reason =, text = }. */
 void stop_push(lua_State *L, const struct vmm_stop *stop);
 
-/* metrics.c: script_enter for a handler of the VM, and once it has returned,
+/* handlers.c: script_enter for a handler of the VM, and once it has returned,
  * the lock still held: how long it took, if the VM measures. */
 struct handler_timer {
     uint64_t asked_ns; /* 0: it does not */
     uint64_t entered_ns;
 };
-lua_State *metrics_enter(struct vm_box *vm, struct handler_timer *timer);
-void metrics_returned(struct vm_box *vm, const struct handler_timer *timer);
+lua_State *handler_begin(struct vm_box *vm, struct handler_timer *timer);
+void handler_returned(struct vm_box *vm, const struct handler_timer *timer);
 
-/* metrics.c, trace.c: methods */
-int metrics_measure(lua_State *L);
-int metrics_read(lua_State *L);
+/* trace.c: methods */
 int trace_begin(lua_State *L);
 int trace_end(lua_State *L);
 int trace_take(lua_State *L);
 
 int vm_new(lua_State *L); /* kvm:create_vm{...} */
 /* vm:device{...}, vm:attach(...), vm:create_console{...} */
+int vm_stand_still(lua_State *L);
+/* vm:device{...}, vm:tap{...}, vm:doorbell{...}, vm:attach(...),
+ * vm:create_console{...} */
 int lua_device_new(lua_State *L);
 int device_attach(lua_State *L);
 int console_new(lua_State *L);

@@ -37,8 +37,10 @@ static void open_features(lua_State *L)
         device_pvpanic_open(L);
     if (VMM_FEATURE_DEBUG_PORT)
         device_debug_port_open(L);
-    if (VMM_FEATURE_ACPI)
+    if (VMM_FEATURE_ACPI) {
         device_acpi_power_open(L);
+        device_acpi_events_open(L);
+    }
     if (VMM_FEATURE_ELF)
         image_elf_open(L);
     if (VMM_FEATURE_BZIMAGE)
@@ -51,6 +53,20 @@ static void open_features(lua_State *L)
         console_pty_open(L);
     if (VMM_FEATURE_UNIX)
         console_unix_open(L);
+    if (VMM_FEATURE_SOCKET)
+        socket_open(L);
+    if (VMM_FEATURE_LINE_EDITOR)
+        line_editor_open(L);
+    if (VMM_FEATURE_METRICS)
+        metrics_open(L);
+    if (VMM_FEATURE_DEBUG)
+        debug_open(L);
+    if (VMM_FEATURE_SYMBOLS) {
+        symbols_open(L);
+        types_open(L);
+    }
+    if (VMM_FEATURE_DISASSEMBLE)
+        disassemble_open(L);
 }
 
 /* core.features: { serial = true, ... }, of all features there are. */
@@ -80,16 +96,10 @@ int luaopen_vmm_core(lua_State *L)
     lua_device_open(L);
     console_open(L);
     events_open(L);
-    socket_open(L);
     terminal_open(L);
     virtual_open(L);
-    line_editor_open(L);
     open_features(L);
     set_features(L);
-    debug_open(L);
-    symbols_open(L);
-    types_open(L);
-    disassemble_open(L);
     lua_getfield(L, LUA_REGISTRYINDEX, "vmm.classes");
     lua_setfield(L, -2, "classes");
     lua_pushstring(L, vmm_version());

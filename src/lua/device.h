@@ -32,6 +32,7 @@ void device_serial_open(lua_State *L);
 void device_i8042_open(lua_State *L);
 void device_rtc_open(lua_State *L);
 void device_acpi_power_open(lua_State *L);
+void device_acpi_events_open(lua_State *L);
 void device_pvpanic_open(lua_State *L);
 void device_debug_port_open(lua_State *L);
 

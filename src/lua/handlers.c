@@ -5,6 +5,8 @@
 
 #include "lua/handlers.h"
 
+#include <vmm/metrics.h>
+
 static const char *const names[] = {[HANDLER_READ] = "read",
                                     [HANDLER_WRITE] = "write",
                                     [HANDLER_RESET] = "reset"};
@@ -109,16 +111,33 @@ static bool call(struct handlers *self, lua_State *co,
     return false;
 }
 
+lua_State *handler_begin(struct vm_box *vm, struct handler_timer *timer)
+{
+    timer->asked_ns = vmm_machine_measures(vm->machine) ? vmm_now_ns() : 0;
+    lua_State *co = script_enter(vm->script);
+    timer->entered_ns = timer->asked_ns ? vmm_now_ns() : 0;
+    return co;
+}
+
+void handler_returned(struct vm_box *vm, const struct handler_timer *timer)
+{
+    if (!timer->asked_ns)
+        return;
+    vm->handlers.calls++;
+    vm->handlers.wait_ns += timer->entered_ns - timer->asked_ns;
+    vm->handlers.run_ns += vmm_now_ns() - timer->entered_ns;
+}
+
 lua_State *handlers_enter(struct handlers *self,
                           const struct handler_access *access)
 {
     if (!self->has[access->handler] || atomic_load(&self->vm->closing))
         return NULL;
     struct handler_timer timer;
-    lua_State *co = metrics_enter(self->vm, &timer);
+    lua_State *co = handler_begin(self->vm, &timer);
     bool returned = co && call(self, co, access);
     if (co)
-        metrics_returned(self->vm, &timer);
+        handler_returned(self->vm, &timer);
     if (co && !returned)
         script_leave(self->vm->script, co);
     return returned ? co : NULL;

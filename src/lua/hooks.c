@@ -164,7 +164,7 @@ static int on_exit_of(void *context, struct vmm_vcpu *vcpu,
     if (!(atomic_load(&vm->hooked) & 1u << hook_of(exit->type)) ||
         atomic_load(&vm->closing))
         return 1;
-    lua_State *co = metrics_enter(vm, &timer);
+    lua_State *co = handler_begin(vm, &timer);
     if (!co)
         return 1;
     if (!atomic_load(&vm->closing)) {
@@ -176,7 +176,7 @@ static int on_exit_of(void *context, struct vmm_vcpu *vcpu,
             fail(vm, exit, lua_tostring(co, -1));
         }
     }
-    metrics_returned(vm, &timer);
+    handler_returned(vm, &timer);
     script_leave(vm->script, co);
     return question.taken ? 0 : 1;
 }

@@ -6,7 +6,7 @@
 #include <vmm/stats.h>
 
 /* vm:measure(on) -> true */
-int metrics_measure(lua_State *L)
+static int measure(lua_State *L)
 {
     struct vm_box *box = check_vm(L, 1);
     struct vmm_error err;
@@ -14,23 +14,6 @@ int metrics_measure(lua_State *L)
     luaL_checktype(L, 2, LUA_TBOOLEAN);
     int rc = vmm_machine_measure(box->machine, lua_toboolean(L, 2), &err);
     return push_result(L, rc, &err);
-}
-
-lua_State *metrics_enter(struct vm_box *vm, struct handler_timer *timer)
-{
-    timer->asked_ns = vmm_machine_measures(vm->machine) ? vmm_now_ns() : 0;
-    lua_State *co = script_enter(vm->script);
-    timer->entered_ns = timer->asked_ns ? vmm_now_ns() : 0;
-    return co;
-}
-
-void metrics_returned(struct vm_box *vm, const struct handler_timer *timer)
-{
-    if (!timer->asked_ns)
-        return;
-    vm->handlers.calls++;
-    vm->handlers.wait_ns += timer->entered_ns - timer->asked_ns;
-    vm->handlers.run_ns += vmm_now_ns() - timer->entered_ns;
 }
 
 static void set_seconds(lua_State *L, const char *name, uint64_t ns)
@@ -235,7 +218,7 @@ static void set_vcpus(lua_State *L, struct vmm_machine *machine)
 
 /* vm:read_metrics() -> what vm:metrics() gives (lua/vmm/metrics.lua), but for
  * what Lua knows */
-int metrics_read(lua_State *L)
+static int read_metrics(lua_State *L)
 {
     struct vm_box *box = check_vm(L, 1);
     struct vmm_machine *machine = box->machine;
@@ -253,4 +236,14 @@ int metrics_read(lua_State *L)
     set_kvm(L, vmm_machine_stats_fd(machine));
     set_vcpus(L, machine);
     return 1;
+}
+
+void metrics_open(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"measure", measure},         {"read_metrics", read_metrics},
+        {"trace_begin", trace_begin}, {"trace_end", trace_end},
+        {"trace_take", trace_take},   {NULL, NULL}};
+
+    class_extend(L, VM_CLASS, methods);
 }

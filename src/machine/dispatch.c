@@ -3,6 +3,8 @@
 #include <linux/kvm.h>
 #include <linux/kvm_para.h>
 
+#include "vmm_features.h"
+
 #include "machine/internal.h"
 
 /* Return 0: go on; 1: the vCPU finishes; NOBODY: ask the hook, then default. */
@@ -11,7 +13,8 @@
 static int on_pio_read(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
                        struct vmm_exit *exit)
 {
-    if (atomic_load_explicit(&machine->debug_ports, memory_order_relaxed)) {
+    if (VMM_FEATURE_DEBUG &&
+        atomic_load_explicit(&machine->debug_ports, memory_order_relaxed)) {
         int rc = machine_debug_exit(machine, vcpu, exit);
         if (rc != NOBODY)
             return rc;
@@ -112,8 +115,10 @@ static int on_failure(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
 static int on_internal_error(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
                              struct vmm_exit *exit)
 {
-    int rc = machine_debug_exit(machine, vcpu, exit);
+    int rc = NOBODY;
 
+    if (VMM_FEATURE_DEBUG)
+        rc = machine_debug_exit(machine, vcpu, exit);
     return rc == NOBODY ? on_failure(machine, vcpu, exit) : rc;
 }
 
@@ -164,7 +169,7 @@ int vmm_machine_dispatch(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
         [VMM_EXIT_SYSTEM_EVENT] = on_system_event,
         [VMM_EXIT_FAIL_ENTRY] = on_failure,
         [VMM_EXIT_INTERNAL_ERROR] = on_internal_error,
-        [VMM_EXIT_DEBUG] = machine_debug_exit,
+        [VMM_EXIT_DEBUG] = VMM_FEATURE_DEBUG ? machine_debug_exit : on_nobody,
         [VMM_EXIT_MSR_READ] = on_nobody,
         [VMM_EXIT_MSR_WRITE] = on_nobody,
         [VMM_EXIT_HYPERCALL] = on_nobody,

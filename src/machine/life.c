@@ -6,6 +6,8 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
+#include "vmm_features.h"
+
 #include "machine/internal.h"
 
 #define NS_PER_S 1000000000
@@ -34,7 +36,7 @@ static int on_exit_of(void *context, struct vmm_vcpu *vcpu,
 
     meter_add(&slot->exits[exit->type], 1);
     unsigned probes = atomic_load_explicit(&slot->probes, memory_order_acquire);
-    if (__builtin_expect(probes != 0, 0))
+    if (VMM_FEATURE_METRICS && __builtin_expect(probes != 0, 0))
         return machine_probe_exit(slot, vcpu, exit, probes);
     return vmm_machine_dispatch(slot->machine, vcpu, exit);
 }
@@ -43,7 +45,8 @@ static void on_event_of(void *context, struct vmm_vcpu *vcpu,
                         enum vmm_vcpu_event event)
 {
     (void)vcpu;
-    machine_probe_event(context, event);
+    if (VMM_FEATURE_METRICS)
+        machine_probe_event(context, event);
 }
 
 static void on_error_of(void *context, struct vmm_vcpu *vcpu,
@@ -60,7 +63,8 @@ static void on_finished_of(void *context, struct vmm_vcpu *vcpu)
     struct vmm_machine *machine = ((struct machine_vcpu *)context)->machine;
 
     (void)vcpu;
-    machine_probe_finished(context);
+    if (VMM_FEATURE_METRICS)
+        machine_probe_finished(context);
     pthread_mutex_lock(&machine->lock);
     if (--machine->alive == 0) {
         atomic_store(&machine->ended_ns, vmm_now_ns());
@@ -132,8 +136,10 @@ static int start(struct vmm_machine *machine, bool paused,
         return vmm_error_set(err, ECANCELED, "the VM was stopped (%s)",
                              vmm_stop_reason_name(stop.reason));
 
-    int rc = machine_probes_start(machine, err);
-    if (!rc)
+    int rc = 0;
+    if (VMM_FEATURE_METRICS)
+        rc = machine_probes_start(machine, err);
+    if (VMM_FEATURE_DEBUG && !rc)
         rc = machine_debug_start(machine, err);
     if (rc)
         return rc;
@@ -195,7 +201,8 @@ int vmm_machine_pause(struct vmm_machine *machine, int64_t timeout_ns)
 
 int vmm_machine_resume(struct vmm_machine *machine)
 {
-    machine_debug_resume(machine);
+    if (VMM_FEATURE_DEBUG)
+        machine_debug_resume(machine);
     for (size_t i = 0; i < machine->vcpu_count; i++)
         vmm_vcpu_request_resume(machine->vcpus[i]->vcpu);
     return 0;

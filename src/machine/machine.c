@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vmm_features.h"
+
 #include "machine/internal.h"
 
 #define PIO_LIMIT  0xffffu
@@ -41,7 +43,8 @@ int vmm_machine_new(struct vmm_kvm *kvm, const char *name,
         vmm_error_set(err, -rc, "eventfd: %s", strerror(-rc));
         goto fail;
     }
-    rc = machine_debug_init(machine);
+    if (VMM_FEATURE_DEBUG)
+        rc = machine_debug_init(machine);
     if (rc) {
         vmm_error_set(err, -rc, "no memory for a machine");
         goto fail;
@@ -90,7 +93,8 @@ int vmm_machine_free(struct vmm_machine *machine)
         vmm_loop_stop_thread(machine->loop);
     for (size_t i = 0; i < machine->vcpu_count; i++)
         vmm_vcpu_free(machine->vcpus[i]->vcpu);
-    machine_debug_fini(machine);
+    if (VMM_FEATURE_DEBUG)
+        machine_debug_fini(machine);
     vmm_bus_free(machine->pio);
     vmm_bus_free(machine->mmio);
     vmm_loop_free(machine->loop);
@@ -98,7 +102,8 @@ int vmm_machine_free(struct vmm_machine *machine)
     if (machine->stats_fd >= 0)
         close(machine->stats_fd);
     for (size_t i = 0; i < machine->vcpu_count; i++)
-        machine_probes_fini(machine->vcpus[i]);
+        if (VMM_FEATURE_METRICS)
+            machine_probes_fini(machine->vcpus[i]);
     vmm_vm_free(machine->vm);
     free(machine->vcpus);
     if (machine->stopped_fd >= 0)
@@ -165,7 +170,8 @@ int vmm_machine_add_vcpu(struct vmm_machine *machine, uint32_t id,
     if (!slot)
         return vmm_error_set(err, ENOMEM, "no memory for vCPU %u", id);
     slot->machine = machine;
-    machine_probes_init(slot);
+    if (VMM_FEATURE_METRICS)
+        machine_probes_init(slot);
     int rc = vmm_vcpu_new(machine->vm, id, &slot->vcpu, err);
     if (rc) {
         free(slot);
@@ -193,4 +199,9 @@ void vmm_machine_exit_counts(const struct vmm_machine *machine,
         for (int type = 0; type < VMM_EXIT_TYPES; type++)
             counts[type] += atomic_load_explicit(
                 &machine->vcpus[i]->exits[type], memory_order_relaxed);
+}
+
+bool vmm_machine_measures(const struct vmm_machine *machine)
+{
+    return atomic_load_explicit(&machine->measures, memory_order_relaxed);
 }

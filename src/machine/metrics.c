@@ -205,11 +205,6 @@ int vmm_machine_measure(struct vmm_machine *machine, bool on,
     return rc;
 }
 
-bool vmm_machine_measures(const struct vmm_machine *machine)
-{
-    return atomic_load_explicit(&machine->measures, memory_order_relaxed);
-}
-
 /* A ring that has room; a smaller one stays, for its writer may hold it. */
 static int make_rings(struct vmm_machine *machine, size_t events,
                       struct vmm_error *err)

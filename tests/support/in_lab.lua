@@ -18,7 +18,8 @@ local LIMIT = 900
 local FILES = { ".busted", "lua", "tests", "examples", ".build/guest", ".build/examples" }
 
 -- What guests in the lab load of the cloud kernel's modules.
-local MODULES = { "modules.dep", "kernel/drivers/misc/pvpanic" }
+local MODULES = { "modules.dep", "kernel/drivers/misc/pvpanic",
+    "kernel/drivers/acpi/button.ko", "kernel/drivers/input/evdev.ko" }
 
 -- gdb starts no further than to the Python modules that it loads; it knows which.
 local function add_gdb(files)

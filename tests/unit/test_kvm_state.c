@@ -169,7 +169,7 @@ static void bad_names_and_sizes_of_state_are_refused(void **state)
                    ENOENT,
                    "no vCPU state \"rip\": one of regs, sregs, sregs2, fpu, "
                    "xsave, xcrs, lapic, debugregs, mp_state, vcpu_events, "
-                   "tsc_khz, cpuid, nested");
+                   "tsc_khz, tsc_offset, cpuid, nested");
     assert_refused(vmm_vcpu_get_state(g.vcpu, "regs", &regs, &size, &err),
                    ENOBUFS, "state \"regs\" takes 144 bytes, room for 8");
     assert_int_equal(size, sizeof(regs));

@@ -5,6 +5,7 @@
 -- are registers in port space (vmm.acpi_power). Linux then leaves the 8259 and the 8254 alone,
 -- so that every interrupt must be described, also an ISA one (the serial port's).
 
+local acpi_events = require "vmm.x86.acpi_events"
 local aml = require "vmm.x86.aml"
 local checksum = require "vmm.x86.checksum"
 local layout = require "vmm.x86.layout"
@@ -151,6 +152,7 @@ local function dsdt_body(options)
             serial_device("COM1", 1, layout.serial_port, layout.serial_irq),
             options.rtc and rtc_device(layout.rtc_port) or {},
             options.pvpanic and pvpanic_device(layout.pvpanic_port) or {},
+            options.power_button and acpi_events.devices() or {},
             options.devices or {},
         }),
     }
@@ -195,6 +197,7 @@ end
 --   rtc, i8042  boolean: the machine has one (false). A guest told of an i8042 probes for
 --               a keyboard; resetting through it works untold.
 --   pvpanic     boolean: the machine has the port at layout.pvpanic_port (false)
+--   power_button  boolean: the machine has vmm.acpi_events at layout.acpi_events_port (false)
 --   overrides   array of {irq=, gsi=, active_low=, level=} (none)
 --   tables      array of more tables: {signature=, revision=, body=} (none)
 -- Returns {base=, rsdp=, bytes=, tables=} or nil, message, code: bytes go to base; rsdp is

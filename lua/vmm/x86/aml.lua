@@ -147,6 +147,11 @@ function aml.equal(left, right)
     return term("\x93", aml.encode(left), aml.encode(right))
 end
 
+-- The bitwise and; "and" is a keyword in Lua.
+function aml.band(left, right)
+    return term("\x7b", aml.encode(left), aml.encode(right), ZERO)
+end
+
 function aml.when(condition, body)
     return packaged("\xa0", aml.encode(condition), aml.encode(body))
 end

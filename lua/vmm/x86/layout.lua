@@ -50,6 +50,9 @@ layout.debug_port = 0x80 -- power-on self test codes
 layout.pvpanic_port = 0x505 -- where QEMU has it
 layout.acpi_power_port = 0x600 -- +0 sleep control, +1 sleep status
 layout.acpi_reset_port = 0x602 -- +2 of the same device
+layout.acpi_events_port = 0x608
+layout.acpi_events_irq = 9 -- where a PC has ACPI's
+layout.system_control_port = 0x61 -- why an NMI came, and the PIT's second output
 layout.ioapic_pins = 24
 
 -- Types of an e820 entry (ACPI 6.4, table 15.4).

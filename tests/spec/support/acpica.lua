@@ -54,8 +54,8 @@ function acpica.complaints(messages)
 end
 
 -- What acpiexec prints when it loads the tables (an array of strings) and carries out
--- commands ("evaluate \\_S5;...").
-function acpica.execute(tables, commands)
+-- commands ("evaluate \\_S5;..."). fill: what every byte of an operation region reads as (0).
+function acpica.execute(tables, commands, fill)
     return in_directory(function(directory)
         local paths = {}
         for i, bytes in ipairs(tables) do
@@ -64,8 +64,9 @@ function acpica.execute(tables, commands)
         end
         return (
             shell(
-                "cd '%s' && timeout 20 acpiexec -b '%s;quit' %s </dev/null",
+                "cd '%s' && timeout 20 acpiexec -fv %d -b '%s;quit' %s </dev/null",
                 directory,
+                fill or 0,
                 commands,
                 table.concat(paths, " ")
             )

@@ -133,6 +133,7 @@ describe("iasl", function()
         rtc = true,
         i8042 = true,
         pvpanic = true,
+        power_button = true,
     })
 
     for _, entry in ipairs(built.tables) do
@@ -167,6 +168,19 @@ describe("iasl", function()
         assert.truthy(text:find("IRQNoFlags %(%)%s+{4}"))
     end)
 
+    it("sees the event device and its power button only where they are", function()
+        local text = acpica.disassemble(by_signature(built).DSDT.bytes)
+        assert.truthy(text:find('_HID, "ACPI0013"', 1, true))
+        assert.truthy(text:find('EisaId ("PNP0C0C")', 1, true))
+        assert.truthy(text:find("OperationRegion %(EREG, SystemIO, 0x0608, One%)"))
+        assert.truthy(text:find(
+            "Method %(_EVT, 1, Serialized%).-Local0 = EVTS.-If %(%(Local0 & One%)%).-"
+                .. "Notify %(PWRB, 0x80%)"), text)
+        local without = by_signature(assert(acpi.build { vcpus = 1 })).DSDT.bytes
+        assert.falsy(without:find("ACPI0013", 1, true))
+        assert.falsy(without:find("PWRB", 1, true))
+    end)
+
     it("sees pvpanic only where there is one", function()
         local text = acpica.disassemble(by_signature(built).DSDT.bytes)
         assert.truthy(text:find('_HID, "QEMU0001"', 1, true))
@@ -177,7 +191,9 @@ describe("iasl", function()
 end)
 
 describe("acpiexec", function()
-    local tables = all_bytes(assert(acpi.build { vcpus = 2, rtc = true, pvpanic = true }))
+    local tables = all_bytes(assert(acpi.build {
+        vcpus = 2, rtc = true, pvpanic = true, power_button = true,
+    }))
 
     it("loads the tables and evaluates \\_S5", function()
         local output = acpica.execute({ tables[1], tables[2], tables[3] }, "evaluate \\_S5")
@@ -204,6 +220,25 @@ describe("acpiexec", function()
         assert.truthy(output:find('= "QEMU0001"', 1, true), output)
         assert.truthy(output:find("[Integer] = 000000000000000F", 1, true), output)
         assert.truthy(output:find("47 01 05 05 05 05 01 01 79 00", 1, true), output)
+    end)
+
+    it("evaluates what the power button and the event device say of themselves", function()
+        local output = acpica.execute(
+            { tables[1] },
+            "evaluate \\_SB.PWRB._HID;evaluate \\_SB.GED._HID;evaluate \\_SB.GED._CRS"
+        )
+        assert.same({}, acpica.complaints(output))
+        assert.truthy(output:find("[Integer] = 000000000C0CD041", 1, true), output) -- PNP0C0C
+        assert.truthy(output:find('= "ACPI0013"', 1, true), output)
+        assert.truthy(output:find("89 06 00 03 01 09 00 00 00 79 00", 1, true), output)
+    end)
+
+    it("notifies the power button only when bit 0 of the event register is set", function()
+        for fill, notified in pairs { [0] = false, [1] = true, [2] = false, [3] = true } do
+            local output = acpica.execute({ tables[1] }, "evaluate \\_SB.GED._EVT 9", fill)
+            assert.same({}, acpica.complaints(output))
+            assert.equal(notified, output:find "Notify.-PWRB.-80" ~= nil, output)
+        end
     end)
 
     it("decodes every kind of resource descriptor as it was meant", function()

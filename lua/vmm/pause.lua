@@ -1,0 +1,46 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- vm:pause and vm:resume, with the guest's time going on or standing still meanwhile.
+
+local argument = require "vmm.argument"
+local core = require "vmm.core"
+local text = require "vmm.text"
+
+local methods = core.classes["vmm.vm"]
+
+-- The core's, also for those who load this module anew.
+methods.pause_vcpus = methods.pause_vcpus or methods.pause
+methods.resume_vcpus = methods.resume_vcpus or methods.resume
+
+local TIMES = { "runs", "stops" }
+
+-- vm:pause([timeout]) or vm:pause{ timeout = seconds } -> true, or nil, message, code ("ETIMEDOUT":
+-- the request stands). In a handler of this VM: after it has returned.
+function methods.pause(vm, options)
+    if type(options) == "table" then
+        options = argument.options("vm:pause", options, { "timeout" }).timeout
+    end
+    return vm:pause_vcpus(options)
+end
+
+-- vm:resume{ time = "runs" | "stops" } -> true, seconds that time stood still; or nil, message,
+-- code, and the VM is still paused.
+--   runs   (default) for the guest, the time of the pause has gone by, as if its CPUs had been busy
+--          elsewhere
+--   stops  the guest's clocks go on from where they stood when the last vCPU was paused
+function methods.resume(vm, options)
+    options = argument.options("vm:resume", options, { "time" })
+    local time, stood = options.time or "runs", 0
+    if time == "stops" then
+        local message, code
+        stood, message, code = vm:stand_still()
+        if not stood then return nil, message, code end
+    elseif time ~= "runs" then
+        error(("vm:resume: time = %s%s valid: %s"):format(text.show(time),
+            text.suggest(time, TIMES), table.concat(TIMES, ", ")), 2)
+    end
+    if vm.breakpoints then vm:forget_breaks() end
+    vm:resume_vcpus()
+    return true, stood
+end
+
+return methods
