@@ -86,9 +86,14 @@ int vmm_vcpu_paused_clock(struct vmm_vcpu *vcpu, uint64_t *ns,
     int r = vmm_vcpu_hold(vcpu, "set its time back", err);
     if (r < 0)
         return r;
+    /* In a handler its own thread holds it: it goes on, with time as it is. */
+    if (vcpu->state == VMM_VCPU_RUNNING || vcpu->state == VMM_VCPU_STOPPING)
+        r = vmm_error_set(err, EBUSY,
+                          "vCPU %" PRIu32 " is in a handler: its time goes on",
+                          vcpu->id);
     *ns = vcpu->state == VMM_VCPU_PAUSED ? vcpu->paused_clock : 0;
     vmm_vcpu_release(vcpu);
-    return 0;
+    return r;
 }
 
 /* ---- setting back -------------------------------------------------------- */

@@ -61,6 +61,16 @@ describe("vm:resume", function()
         assert.equal("running", vm.first.state)
     end)
 
+    it("stops no time in a handler, whose vCPU goes on", function()
+        local vm <close> = tiny.bare("\xe6\x50" .. HLT) -- out 0x50, al
+        local seen
+        assert(vm:device { pio = { 0x50, 1 }, write = function()
+            seen = { vm:resume { time = "stops" } }
+        end })
+        assert.equal("halt", bare.run(vm).reason)
+        assert.same({ nil, "vCPU 0 is in a handler: its time goes on", "EBUSY" }, seen)
+    end)
+
     it("raises for what it does not know", function()
         local vm <close> = tiny.bare(HLT)
         assert.error_matches(function()
