@@ -79,6 +79,8 @@ function Breakpoint:remove()
     if not self.vm.closed then self.vm:remove_break(self.id) end
 end
 
+Breakpoint.__close = Breakpoint.remove
+
 -- A hit's function, on the vCPU's thread. What stops the VM is told to the script by and by; what
 -- another vCPU comes to meanwhile waits until the VM goes on, if it can.
 local function on_hit(vm)
@@ -223,9 +225,9 @@ function methods.wait_break(vm, where, options)
         breakpoint, message, code = vm:breakpoint { at = where }
         if not breakpoint then return nil, message, code end
     end
+    local _ <close> = breakpoint -- goes with the wait, however that ends
     vm:watch_end()
-    local hit
-    hit, message, code = sched.wait(function()
+    return sched.wait(function()
         if vm.closed then return false, "the VM was closed", "interrupted" end
         if vm.stopped_breaks and vm.stopped_breaks[1] then
             return table.remove(vm.stopped_breaks, 1)
@@ -235,8 +237,6 @@ function methods.wait_break(vm, where, options)
             return false, ("the VM has ended: %s %s"):format(stop.reason, stop.text), "ended"
         end
     end, sched.scaled(options.timeout))
-    if breakpoint then breakpoint:remove() end
-    return hit, message, code
 end
 
 -- ---- steps ------------------------------------------------------------------------------

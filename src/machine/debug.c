@@ -221,25 +221,36 @@ static bool is_kvms_port(uint8_t port)
            (port >= 0x40 && port <= 0x43) || port == 0x61;
 }
 
-static int set_trap(struct vmm_machine *machine, struct debug_point *point,
-                    bool by_port, struct vmm_error *err)
+/* The port that a read of which would be the trap at gva: the byte behind, also
+ * without other traps. */
+static uint8_t port_behind(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
+                           uint64_t gva)
+{
+    uint8_t port = 0;
+    vmm_gpa_t gpa;
+
+    if (vmm_vcpu_translate(vcpu, gva + 1, &gpa, NULL) == 0 &&
+        vmm_memory_load_u8(vmm_vm_memory(machine->vm), gpa, &port) == 0)
+        debug_table_hide(&machine->debug->table, gpa, &port, 1);
+    return port;
+}
+
+static int set_trap(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
+                    uint64_t gva, bool by_port, struct vmm_error *err)
 {
     struct debug_table *table = &machine->debug->table;
     uint8_t trap = by_port ? DEBUG_IN_IMM8 : DEBUG_INT3;
-    uint8_t port = 0xff;
 
     if (table->count && table->trap != trap)
         return vmm_error_set(err, EINVAL, "by_port: not for some breakpoints");
-    table->trap = trap;
-    atomic_store(&machine->debug_ports, by_port);
-    if (by_port &&
-        vmm_memory_load_u8(vmm_vm_memory(machine->vm), point->gpa + 1, &port) ==
-            0 &&
-        is_kvms_port(port))
+    uint8_t port = by_port ? port_behind(machine, vcpu, gva) : 0;
+    if (is_kvms_port(port))
         return vmm_error_set(err, ENOTSUP,
                              "no breakpoint at 0x%" PRIx64 ": here they are "
                              "port reads, and KVM answers port 0x%x itself",
-                             point->gva, port);
+                             gva, port);
+    table->trap = trap;
+    atomic_store(&machine->debug_ports, by_port);
     return 0;
 }
 
@@ -284,14 +295,15 @@ static void release(struct vmm_machine *machine,
 }
 
 /* Every vCPU that is not the caller's is held.  Lock held. */
-static int add_held(struct vmm_machine *machine, struct debug_point *point,
-                    bool by_port, struct vmm_error *err)
+static int add_held(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
+                    struct debug_point *point, bool by_port,
+                    struct vmm_error *err)
 {
     struct machine_debug *debug = machine->debug;
     int rc = reserve(debug, err);
 
     if (rc == 0 && point->kind == VMM_BREAK_SOFTWARE)
-        rc = set_trap(machine, point, by_port, err);
+        rc = set_trap(machine, vcpu, point->gva, by_port, err);
     if (rc)
         return rc;
     rc = acquire(machine, point, err);
@@ -329,11 +341,11 @@ int vmm_machine_add_break(struct vmm_machine *machine,
     rc = debug_hold_others(machine, self);
     if (rc)
         return vmm_error_set(err, -rc, "a vCPU did not leave its handler");
-    rc = vmm_vcpu_translate(self ? self : machine->vcpus[config->vcpu]->vcpu,
-                            point.gva, &point.gpa, err);
+    struct vmm_vcpu *mapper = self ? self : machine->vcpus[config->vcpu]->vcpu;
+    rc = vmm_vcpu_translate(mapper, point.gva, &point.gpa, err);
     if (rc == 0) {
         pthread_mutex_lock(&machine->debug->lock);
-        rc = add_held(machine, &point, config->by_port, err);
+        rc = add_held(machine, mapper, &point, config->by_port, err);
         pthread_mutex_unlock(&machine->debug->lock);
     }
     debug_release_others(machine, self);
