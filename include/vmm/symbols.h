@@ -20,7 +20,8 @@ struct vmm_symbols;
 
 struct vmm_symbol {
     uint64_t address;
-    uint64_t size;    /* bytes; where unknown, up to the next address */
+    uint64_t size;    /* bytes; where unknown, up to the next address, or of
+                         absolute ones 0 */
     const char *name; /* as long as the table lives */
     char type;        /* nm's letter: 'T' text, 'D' data, 'A' absolute, ... */
 };

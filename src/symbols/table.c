@@ -26,7 +26,10 @@ struct vmm_symbols {
     size_t count, room;
     char *text;
     size_t text_used, text_room;
-    uint32_t *by_name; /* indices of entries; NULL until finished */
+    /* Indices of entries; NULL until finished. */
+    uint32_t *by_name;
+    uint32_t *places; /* all but absolute ones, by address */
+    size_t place_count;
 };
 
 int vmm_symbols_new(struct vmm_symbols **symbols, struct vmm_error *err)
@@ -45,6 +48,7 @@ void vmm_symbols_free(struct vmm_symbols *symbols)
     free(symbols->entries);
     free(symbols->text);
     free(symbols->by_name);
+    free(symbols->places);
     free(symbols);
 }
 
@@ -124,21 +128,35 @@ static int compare_names(const void *a, const void *b, void *context)
     return order ? order : (*x < *y ? -1 : *x > *y);
 }
 
+static bool is_place(const struct entry *entry)
+{
+    return entry->type != 'A' && entry->type != 'a';
+}
+
 /* From the highest down, the next address is at hand. */
 static void fill_sizes(struct vmm_symbols *symbols)
 {
-    uint64_t next = 0, last = 0; /* the address above, and the one at hand */
+    uint64_t next = UINT64_MAX, at = UINT64_MAX;
 
-    for (size_t i = symbols->count; i > 0; i--) {
-        struct entry *entry = &symbols->entries[i - 1];
-        if (i == symbols->count || entry->address != last) {
-            next = i == symbols->count ? UINT64_MAX : last;
-            last = entry->address;
+    for (size_t i = symbols->place_count; i > 0; i--) {
+        struct entry *entry = &symbols->entries[symbols->places[i - 1]];
+        if (entry->address != at) {
+            next = i == symbols->place_count ? UINT64_MAX : at;
+            at = entry->address;
         }
         if (!entry->size)
-            entry->size =
-                next - last <= SIZE_MAX_BYTES ? next - last : LAST_BYTES;
+            entry->size = next - at <= SIZE_MAX_BYTES ? next - at : LAST_BYTES;
     }
+}
+
+/* Which entries are places, still by their addresses. */
+static void list_places(struct vmm_symbols *symbols)
+{
+    symbols->place_count = 0;
+    for (size_t i = 0; i < symbols->count; i++)
+        if (is_place(&symbols->entries[i]))
+            symbols->places[symbols->place_count++] = (uint32_t)i;
+    fill_sizes(symbols);
 }
 
 int vmm_symbols_finish(struct vmm_symbols *symbols, struct vmm_error *err)
@@ -147,13 +165,16 @@ int vmm_symbols_finish(struct vmm_symbols *symbols, struct vmm_error *err)
     if (symbols->count)
         qsort(symbols->entries, symbols->count, sizeof(struct entry),
               compare_addresses);
-    fill_sizes(symbols);
     free(symbols->by_name);
+    free(symbols->places);
     symbols->by_name = calloc(symbols->count + 1, sizeof(uint32_t));
-    if (!symbols->by_name)
+    symbols->places = calloc(symbols->count + 1, sizeof(uint32_t));
+    symbols->place_count = 0;
+    if (!symbols->by_name || !symbols->places)
         return vmm_error_set(err, ENOMEM, "no memory to sort symbols");
     for (size_t i = 0; i < symbols->count; i++)
         symbols->by_name[i] = (uint32_t)i;
+    list_places(symbols);
     qsort_r(symbols->by_name, symbols->count, sizeof(uint32_t), compare_names,
             symbols);
     return 0;
@@ -195,14 +216,20 @@ size_t vmm_symbols_find(const struct vmm_symbols *symbols, const char *name,
     return count;
 }
 
+static const struct entry *place(const struct vmm_symbols *symbols,
+                                 size_t index)
+{
+    return &symbols->entries[symbols->places[index]];
+}
+
 int vmm_symbols_at(const struct vmm_symbols *symbols, uint64_t address,
                    struct vmm_symbol *symbol)
 {
-    size_t low = 0, high = symbols->by_name ? symbols->count : 0;
+    size_t low = 0, high = symbols->place_count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (symbols->entries[middle].address <= address)
+        if (place(symbols, middle)->address <= address)
             low = middle + 1;
         else
             high = middle;
@@ -210,12 +237,9 @@ int vmm_symbols_at(const struct vmm_symbols *symbols, uint64_t address,
     if (!low)
         return -ENOENT;
     size_t index = low - 1;
-    while (index && symbols->entries[index - 1].address ==
-                        symbols->entries[index].address)
+    while (index &&
+           place(symbols, index - 1)->address == place(symbols, index)->address)
         index--;
-    *symbol = vmm_symbols_get(symbols, index);
-    if (symbol->type == 'A' || symbol->type == 'a' ||
-        address - symbol->address >= symbol->size)
-        return -ENOENT;
-    return 0;
+    *symbol = vmm_symbols_get(symbols, symbols->places[index]);
+    return address - symbol->address < symbol->size ? 0 : -ENOENT;
 }

@@ -96,6 +96,18 @@ static void an_address_beyond_all_symbols_has_no_name(void **state)
     vmm_symbols_free(symbols);
 }
 
+static void an_absolute_symbol_hides_no_place(void **state)
+{
+    struct vmm_symbols *symbols = from_map(
+        "1000 A base\n1000 T start\n1010 A constant\n1020 T next\n", 0);
+
+    (void)state;
+    assert_at(symbols, 0x1000, "start", 0);
+    assert_at(symbols, 0x1011, "start", 0x11);
+    assert_at(symbols, 0x1020, "next", 0);
+    vmm_symbols_free(symbols);
+}
+
 static void an_absolute_symbol_is_no_place(void **state)
 {
     struct vmm_symbols *symbols = from_map(map, 0);
@@ -244,6 +256,7 @@ int main(void)
         cmocka_unit_test(a_name_gives_its_address_and_how_many_have_it),
         cmocka_unit_test(an_address_gives_the_first_name_there),
         cmocka_unit_test(an_address_beyond_all_symbols_has_no_name),
+        cmocka_unit_test(an_absolute_symbol_hides_no_place),
         cmocka_unit_test(an_absolute_symbol_is_no_place),
         cmocka_unit_test(a_slide_moves_all_but_absolute_symbols),
         cmocka_unit_test(symbols_come_in_the_order_of_their_addresses),
