@@ -84,7 +84,7 @@ function memory:find(pattern, from, to, step) end
 -- ---- symbols --------------------------------------------------------------------------------
 
 ---@class vmm.load_symbols_options
----@field path? string    a vmlinux or other ELF file (by libelf), a System.map; none: the guest's own
+---@field path? string    a vmlinux (any ELF file, by libelf) or System.map; none: the guest's own
 ---@field slide? integer  bytes that a file's symbols have moved by (as VMCOREINFO says, else 0)
 
 ---Loads symbols: without a path those in the running kernel's kallsyms (Linux from 6.0 on), which
@@ -176,9 +176,9 @@ function types:members(name) end
 function types:close() end
 
 ---An object whose fields are read from the guest as they are asked for: task.comm,
----task.se.vruntime, task.cpus_mask.bits[0]. Integers, enumerations and pointers are integers, arrays
----of char strings, other arrays (from 0, # tells the count) and structures objects. A field that
----there is not raises, memory that is not there gives nil (vm:fetch says why).
+---task.se.vruntime, task.cpus_mask.bits[0]. Integers, enumerations and pointers are integers,
+---arrays of char strings, other arrays (from 0, # tells the count) and structures objects. A field
+---that there is not raises, memory that is not there gives nil (vm:fetch says why).
 ---@param name string
 ---@param address integer
 ---@return vmm.struct? object, string? message, string? code
@@ -251,8 +251,9 @@ function vm:modules(options) end
 ---@field ends "user"|"end"|"unknown"|"depth"
 
 ---The calls that a vCPU is in, or a task that does not run (an object of vm:struct, or its
----address), the innermost first: by the kernel's ORC tables, where there are none by frame pointers.
----Goes through interrupts to user mode, where it stops. tostring(trace) is like a kernel's.
+---address), the innermost first: by the kernel's ORC tables, where there are none by frame
+---pointers. Goes through interrupts to user mode, where it stops. tostring(trace) is like a
+---kernel's.
 ---@param what? integer|vmm.struct  a vCPU (1) or a task
 ---@param options? { depth?: integer }  at most so many frames (64; 1024)
 ---@return vmm.trace? trace, string? message, string? code

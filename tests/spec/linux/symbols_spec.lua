@@ -262,6 +262,31 @@ describe("A kernel that has moved itself", function()
         assert.is_string(comm)
         assert.matches("io_serial_out", names(trace)[1], 1, true)
     end)
+
+    it("is traced through an interrupt to what it interrupted", function()
+        local traces = {}
+        -- The interrupt handler of the serial port asks which of its interrupts it is.
+        local tap = assert(vm:tap {
+            pio = { 0x3fa, 1 },
+            read = function()
+                if #traces < 100 then traces[#traces + 1] = assert(vm:backtrace(1)) end
+            end,
+        })
+        linux.run(vm, "sleep 0.2")
+        tap:remove()
+        local seen, interrupted
+        for _, trace in ipairs(traces) do
+            for index, frame in ipairs(trace) do
+                if frame.kind == "interrupt" then
+                    seen, interrupted = trace, table.concat(names(trace), " ", index - 1)
+                end
+            end
+        end
+        assert_frames({ "serial8250_interrupt", "__handle_irq_event_percpu" }, seen)
+        assert.matches("^asm_common_interrupt ", interrupted)
+        assert.equal("end", seen.ends)
+        assert.matches("\n RIP: [%w_.]+%+0x%x+\n", tostring(seen))
+    end)
 end)
 
 describe("A kernel with page-table isolation", function()
