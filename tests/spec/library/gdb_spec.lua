@@ -298,13 +298,18 @@ describe("gdb's stub", function()
         assert.is_nil(next(vm.points))
     end)
 
-    it("tells of two vCPUs that have come to breakpoints one after the other", function()
-        local debugger <close> = attach()
+    -- When the guest goes on.
+    local function both_come_to_a_breakpoint(debugger)
         debugger:ask "Z0,2345,1"
         vm.on_resume = function()
             vm:hit(1, 0x2345)
             vm:hit(2, 0x2345)
         end
+    end
+
+    it("tells of two vCPUs that have come to breakpoints one after the other", function()
+        local debugger <close> = attach()
+        both_come_to_a_breakpoint(debugger)
         assert.matches("thread:1;$", debugger:ask "vCont;c")
         debugger:ask "z0,2345,1"
         assert.matches("thread:1;$", debugger:ask "vCont;s:1")
@@ -317,11 +322,7 @@ describe("gdb's stub", function()
 
     it("forgets that a vCPU is at a breakpoint that is no more", function()
         local debugger <close> = attach()
-        debugger:ask "Z0,2345,1"
-        vm.on_resume = function()
-            vm:hit(1, 0x2345)
-            vm:hit(2, 0x2345)
-        end
+        both_come_to_a_breakpoint(debugger)
         debugger:ask "vCont;c"
         debugger:ask "z0,2345,1"
         debugger:send "vCont;c"
