@@ -121,12 +121,12 @@ options.list = {
       default = "vm", pattern = "^[%w._-]+$",
       pattern_help = "letters, digits and . _ -",
       max_bytes = 32, help = "name of the machine, seen in thread names" },
-    { name = "metrics", machine = true, params = metrics,
+    { name = "metrics", machine = true, features = { "metrics" }, params = metrics,
       help = "count and time exits, write the figures to a file" },
-    { name = "trace", machine = true, params = trace,
+    { name = "trace", machine = true, features = { "metrics" }, params = trace,
       help = "record exits, write them to a file at the end" },
 
-    { name = "gdb", params = gdb,
+    { name = "gdb", features = { "gdb" }, params = gdb,
       help = "serve the machine of --kernel to gdb, by one of unix and tcp" },
     { name = "timeout", type = "number", metavar = "SECONDS", min = 0.001,
       max = 1e9, help = "stop the machine after this time, a script (or -e, -i) at"
