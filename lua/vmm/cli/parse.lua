@@ -148,6 +148,10 @@ local function option_at(argv, at, command, seen)
     elseif option.later then
         return nil, config.refuse_later(option, place_of(written))
     end
+    local lacking = features.lacking(option.features)
+    if lacking then
+        return nil, place_of(written)(option) .. ": " .. lacking
+    end
     local ok, message = mention(seen, option, written)
     if not ok then
         return nil, message

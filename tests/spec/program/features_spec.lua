@@ -178,6 +178,22 @@ describe("make FEATURES", function()
         end)
     end
 
+    for _, case in ipairs {
+        { "metrics", "--metrics path=/nowhere", "--metrics" },
+        { "metrics", "--trace path=/nowhere", "--trace" },
+        { "metrics", "top /nowhere", "top" },
+        { "gdb", "--gdb tcp=0", "--gdb" },
+        { "pty", "--console pty", "--console pty" },
+    } do
+        it(("without %s refuses %s in one line"):format(case[1], case[3]), function()
+            local program = build("without-" .. case[1], "-" .. case[1])
+            local said, code = shell(('"$1" %s'):format(case[2]), program)
+            assert.equal(('vmm-reference: %s: this build has no "%s" (make FEATURES=...)\n'):format(
+                case[3], case[1]), said)
+            assert.equal(2, code)
+        end)
+    end
+
     it("finds each of them in the whole program, by the same means", function()
         local program = build("all", "all")
         for _, block in ipairs(blocks) do
