@@ -40,6 +40,10 @@ function breakpoint:remove() end
 ---@field vcpu? integer
 ---@field [1]? vmm.break_function
 
+---vm:on("break", fn): fn(hit) on the script's thread, once a breakpoint or watchpoint has stopped
+---the VM and all vCPUs stand still.
+---@alias vmm.break_event fun(hit: vmm.break_hit)
+
 ---@class vmm.vm
 local vm = {}
 

@@ -129,6 +129,11 @@ enum debug_step debug_single_step(struct vmm_machine *machine,
  */
 int debug_step_over(struct vmm_machine *machine, struct machine_vcpu *slot,
                     uint64_t rip, vmm_gpa_t gpa);
+/* Is the instruction at linear rip one that repeats itself?  Then a step is an
+ * iteration of it. */
+bool debug_repeats(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
+                   uint64_t rip);
+
 /* Up to len bytes of what is at a linear address, not beyond its page, and the
  * physical address; how many: 0 when it is not mapped. */
 size_t debug_fetch(struct vmm_machine *machine, struct vmm_vcpu *vcpu,

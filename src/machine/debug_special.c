@@ -36,6 +36,33 @@ static int kind_of(const uint8_t *bytes, size_t count)
     return DEBUG_PLAIN;
 }
 
+/* INS, OUTS; MOVS, CMPS; STOS, LODS, SCAS. */
+static bool is_string(uint8_t opcode)
+{
+    return (opcode & 0xfc) == 0x6c || (opcode & 0xfc) == 0xa4 ||
+           (opcode >= 0xaa && opcode <= 0xaf);
+}
+
+bool debug_repeats(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
+                   uint64_t rip)
+{
+    uint8_t bytes[4];
+    vmm_gpa_t gpa;
+    size_t count = debug_fetch(machine, vcpu, rip, bytes, sizeof(bytes), &gpa);
+    bool repeated = false;
+    size_t i = 0;
+
+    for (; i < count; i++) {
+        bool prefix = (bytes[i] & 0xfe) == 0xf2;
+
+        repeated = repeated || prefix;
+        if (!prefix && bytes[i] != 0x66 && bytes[i] != 0x67 &&
+            (bytes[i] & 0xf0) != 0x40)
+            break;
+    }
+    return repeated && i < count && is_string(bytes[i]);
+}
+
 /* Put a trap where a SYSCALL leads. */
 static bool break_target(struct vmm_machine *machine, struct vmm_vcpu *vcpu,
                          struct debug_special *special)

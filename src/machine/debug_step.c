@@ -140,6 +140,22 @@ static void end_stepping(struct vmm_machine *machine, struct machine_vcpu *slot,
     pthread_mutex_unlock(&debug->lock);
 }
 
+/* One step, after which the vCPU is past the instruction, unless that repeats
+ * itself: then it comes to the breakpoint again, which has been told. */
+static enum debug_step step_past(struct vmm_machine *machine,
+                                 struct machine_vcpu *slot, uint64_t rip,
+                                 uint64_t *dr6)
+{
+    enum debug_step end = debug_single_step(machine, slot, DEBUG_STEP_NS, dr6);
+    uint64_t now;
+
+    bool past = end == DEBUG_STEPPED &&
+                !(debug_linear_rip(slot->vcpu, &now) == 0 && now == rip &&
+                  debug_repeats(machine, slot->vcpu, rip));
+    end_stepping(machine, slot, past);
+    return end;
+}
+
 /*
  * All vCPUs share the byte that an INT3 covers, so none but this one runs while
  * it is lifted.  Who finds the token taken, or does not get its step done, goes
@@ -161,14 +177,12 @@ int debug_step_over(struct vmm_machine *machine, struct machine_vcpu *slot,
     if (!take_token(debug))
         return 0;
     if (!software) {
-        end = debug_single_step(machine, slot, DEBUG_STEP_NS, &dr6);
-        end_stepping(machine, slot, end == DEBUG_STEPPED);
+        end = step_past(machine, slot, rip, &dr6);
     } else if (debug_hold_others(machine, slot->vcpu) == 0) {
         pthread_mutex_lock(&debug->lock);
         debug_table_lift(&debug->table, vmm_vm_memory(machine->vm), gpa);
         pthread_mutex_unlock(&debug->lock);
-        end = debug_single_step(machine, slot, DEBUG_STEP_NS, &dr6);
-        end_stepping(machine, slot, end == DEBUG_STEPPED);
+        end = step_past(machine, slot, rip, &dr6);
         debug_release_others(machine, slot->vcpu);
     }
     drop_token(debug);

@@ -123,6 +123,17 @@ describe("A breakpoint", function()
         assert.equal("running", (vm:resume() and vm.vcpus[1].state))
     end)
 
+    it("is told once for an instruction that repeats itself", function()
+        -- mov ecx, 5; rep stosb; jmp to the start
+        local vm <close> = flat32.vm "\xb9\x05\x00\x00\x00\xf3\xaa\xeb\xf7"
+        vm.vcpus[1].regs = { rdi = 0x5000 }
+        local breakpoint = assert(vm:breakpoint { at = START + 5, every(10) })
+        assert(vm:start())
+        assert(vm:wait_break { timeout = 10 })
+        assert.same({ 10, 0x5000 + 9 * 5, 5 },
+            { breakpoint.hits, vm.vcpus[1].regs.rdi, vm.vcpus[1].regs.rcx })
+    end)
+
     it("is told to all that there are at an address", function()
         local vm <close> = flat32.vm(COUNT)
         local one = assert(vm:breakpoint { at = NOP, function() end })
