@@ -192,6 +192,12 @@ function vm:struct(name, address) end
 ---@return any value, string? message, string? code
 function vm:fetch(object, path) end
 
+---The same of what must be an integer, whatever the guest says its types are.
+---@param object vmm.struct
+---@param path string
+---@return integer? value, string? message, string? code  "ENOEXEC"
+function vm:fetch_integer(object, path) end
+
 ---@param object vmm.struct
 ---@param path? string
 ---@return integer? address, string? message, string? code

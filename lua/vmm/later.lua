@@ -17,7 +17,7 @@ local LATER = {
     { class = "vm", module = "vmm.inspect.symbols", feature = "symbols",
         "load_symbols", "symbol", "kernel_symbol", "symbolize", "locate" },
     { class = "vm", module = "vmm.inspect.types", feature = "symbols",
-        "types", "struct", "follow", "fetch", "address_of" },
+        "types", "struct", "follow", "fetch", "fetch_integer", "address_of" },
     { class = "vm", module = "vmm.inspect.tasks", feature = "symbols",
         "current", "per_cpu", "tasks", "modules" },
     { class = "vm", module = "vmm.inspect.backtrace", feature = "symbols", "backtrace" },

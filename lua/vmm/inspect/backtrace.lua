@@ -123,16 +123,21 @@ end
 local function of_task(vm, task)
     local types, message, code = vm:types()
     if not types then return nil, message, code end
-    if type(task) == "number" then task = vm:struct("task_struct", task) end
-    local sp
-    sp, message, code = vm:fetch(task, "thread.sp")
+    if type(task) == "number" then
+        task, message, code = vm:struct("task_struct", task)
+        if not task then return nil, message, code end
+    end
+    local sp, frame, ip, bp
+    sp, message, code = vm:fetch_integer(task, "thread.sp")
     if not sp then return nil, message, code end
-    local frame
     frame, message, code = vm:struct("inactive_task_frame", sp)
     if not frame then return nil, message, code end
-    if not frame.ret_addr then return nil, "the task's stack is not mapped", "EFAULT" end
+    ip, message, code = vm:fetch_integer(frame, "ret_addr")
+    if not ip then return nil, message, code end
+    bp, message, code = vm:fetch_integer(frame, "bp")
+    if not bp then return nil, message, code end
     return {
-        vm = vm, ip = frame.ret_addr, bp = frame.bp, sp = sp + types:size "inactive_task_frame",
+        vm = vm, ip = ip, bp = bp, sp = sp + types:size "inactive_task_frame",
         exact = false, kind = "call", regs = {},
     }
 end

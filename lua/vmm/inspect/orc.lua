@@ -65,9 +65,11 @@ end
 local function module_table(vm, ip)
     for _, module in ipairs(vm:modules() or {}) do
         if module:has(ip) then
-            local arch = module.struct.arch
+            local function part(name)
+                return vm:fetch_integer(module.struct, "arch." .. name)
+            end
             return {
-                ips = arch.orc_unwind_ip, entries = arch.orc_unwind, count = arch.num_orcs,
+                ips = part "orc_unwind_ip", entries = part "orc_unwind", count = part "num_orcs",
                 bits = layout(vm),
             }
         end

@@ -109,8 +109,9 @@ end
 
 -- The module's symbols as { {address, name, type}, ... }; kallsyms keeps an ELF symbol table of it.
 local function read_symbols(self)
-    local vm, known = self.vm, self.vm:follow(self.struct, "kallsyms")
-    local at, strings = known and known.symtab, known and known.strtab
+    local vm = self.vm
+    local at = self.kallsyms and vm:fetch_integer(self.kallsyms, "symtab")
+    local strings = at and vm:fetch_integer(self.kallsyms, "strtab")
     local count = self.symbol_count
     local bytes = strings and at and vm:read_virtual(at, count * SYMBOL_BYTES)
     if not bytes then return {} end
@@ -122,7 +123,7 @@ local function read_symbols(self)
     local text = most < MODULE_TEXT_MAX
         and (vm:read_virtual(strings, most + 512) or vm:read_virtual(strings, most + 1)) or ""
     text = text .. "\0"
-    local types = vm:read_virtual(known.typetab or 0, count) or ""
+    local types = vm:read_virtual(vm:fetch_integer(self.kallsyms, "typetab") or 0, count) or ""
     for index = 0, count - 1 do
         local name, _, _, section, address, size = ("<I4BBI2i8i8"):unpack(bytes,
             index * SYMBOL_BYTES + 1)
@@ -146,10 +147,19 @@ function Module:__tostring()
 end
 
 -- Where a module's code is: Linux 6.4 has several parts, of which the first is the text.
-local function extent(struct, types)
-    local layout = types:offset("module", "core_layout") and struct.core_layout
-        or struct.mem[0]
-    return layout.base, layout.size
+local function extent(vm, struct, types)
+    local part = types:offset("module", "core_layout") and "core_layout" or "mem[0]"
+    return vm:fetch_integer(struct, part .. ".base"), vm:fetch_integer(struct, part .. ".size")
+end
+
+local function object_behind(vm, struct, path)
+    local found = vm:follow(struct, path)
+    return type(found) == "table" and found or nil
+end
+
+local function name_of(vm, struct)
+    local name = vm:fetch(struct, "name")
+    return type(name) == "string" and (name:gsub("%c", "?")) or "?"
 end
 
 -- A module that was known before keeps its symbols.
@@ -174,15 +184,15 @@ local function read_modules(vm)
     local result, left = {}, MODULE_SYMBOLS_MAX
     for _, address in ipairs(list(vm, head, offset, MODULES_MAX)) do
         local struct = vm:struct("module", address)
-        local base, size = extent(struct, types)
-        local kallsyms = vm:follow(struct, "kallsyms")
-        local count = kallsyms and kallsyms.num_symtab or 0
-        if count > left then count = 0 end
+        local base, size = extent(vm, struct, types)
+        local kallsyms = object_behind(vm, struct, "kallsyms")
+        local count = kallsyms and vm:fetch_integer(kallsyms, "num_symtab") or 0
+        if count < 0 or count > left then count = 0 end
         left = left - count
         if base and size then
             result[#result + 1] = known_module(vm, {
-                vm = vm, address = address, struct = struct, name = struct.name or "?",
-                base = base, size = size, symbol_count = count,
+                vm = vm, address = address, struct = struct, name = name_of(vm, struct),
+                base = base, size = size, kallsyms = kallsyms, symbol_count = count,
             })
         end
     end

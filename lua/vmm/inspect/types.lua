@@ -203,6 +203,14 @@ function methods.fetch(vm, given, path)
     return value(vm, field, address)
 end
 
+-- vm:fetch_integer(object, path) -> the same where it is an integer; "ENOEXEC" where the types,
+-- which are the guest's word, say that it is something else.
+function methods.fetch_integer(vm, given, path)
+    local found, message, code = vm:fetch(given, path)
+    if found == nil or math.type(found) == "integer" then return found, message, code end
+    return nil, ("%s of %s is no integer"):format(path, tostring(given)), "ENOEXEC"
+end
+
 -- vm:address_of(object [, path]) -> where it is, or that field of it.
 function methods.address_of(_, given, path)
     local known = check_object("vm:address_of: object", given)
