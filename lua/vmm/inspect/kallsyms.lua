@@ -23,27 +23,35 @@ local function check(value, message, code)
 end
 
 -- Bytes from one table to what the kernel has laid behind it, at most so many.
-local function read_between(vm, from, to, most, what)
+local function read_between(read, from, to, most, what)
     if math.ult(to, from) or to - from > most or to == from then
         check(nil, ("the guest's %s has an impossible size"):format(what), "ENOEXEC")
     end
-    return check(vm:read_virtual(from, to - from))
+    return read(from, to - from)
 end
 
-local function read(vm, at)
-    local count = ("<I4"):unpack(check(vm:read_virtual(at.kallsyms_num_syms, 4)))
+-- Reads by the kernel's own page tables, or (when those are not known) a vCPU's.
+local function reader(vm, space)
+    local options = space and { cr3 = space[1], levels = space[2] }
+    return function(gva, len)
+        return check(vm:read_virtual(gva, len, options))
+    end
+end
+
+local function read_tables(read, at)
+    local count = ("<I4"):unpack(read(at.kallsyms_num_syms, 4))
     if count == 0 or count > SYMBOLS_MAX then
         check(nil, ("the guest claims %d symbols"):format(count), "ENOEXEC")
     end
     return check(core.kallsyms {
         count = count,
-        names = read_between(vm, at.kallsyms_names, at.kallsyms_token_table, NAMES_BYTES_MAX,
+        names = read_between(read, at.kallsyms_names, at.kallsyms_token_table, NAMES_BYTES_MAX,
             "kallsyms_names"),
-        token_table = read_between(vm, at.kallsyms_token_table, at.kallsyms_token_index,
+        token_table = read_between(read, at.kallsyms_token_table, at.kallsyms_token_index,
             TOKENS_BYTES_MAX, "kallsyms_token_table"),
-        token_index = check(vm:read_virtual(at.kallsyms_token_index, INDEX_BYTES)),
-        offsets = check(vm:read_virtual(at.kallsyms_offsets, 4 * count)),
-        relative_base = ("<i8"):unpack(check(vm:read_virtual(at.kallsyms_relative_base, 8))),
+        token_index = read(at.kallsyms_token_index, INDEX_BYTES),
+        offsets = read(at.kallsyms_offsets, 4 * count),
+        relative_base = (("<i8"):unpack(read(at.kallsyms_relative_base, 8))),
     })
 end
 
@@ -68,7 +76,7 @@ function kallsyms.read(vm, info)
         end
     end
     local ok, result = pcall(function()
-        return verify(read(vm, info.symbols), info.symbols)
+        return verify(read_tables(reader(vm, info.space), info.symbols), info.symbols)
     end)
     if ok then return result end
     if type(result) ~= "table" then error(result, 0) end
