@@ -2,6 +2,7 @@
 -- Debian's gdb on tiny guests, from attaching to detaching.
 
 local gdb = require "tests.spec.support.gdb"
+local program = require "tests.spec.support.program"
 
 -- A script that serves a tiny guest, paused before its first instruction, and says how it ended.
 local SCRIPT = [[
@@ -121,6 +122,23 @@ describe("Debian's gdb", function()
         assert.matches("=> 0x%x+[^\n]*:\t%l+ ", said)
         has(said, "detached")
         has(out, "closed\n")
+    end)
+
+    it("is served by the command line, before the first instruction if it shall wait", function()
+        local said, code = program.shell [[
+            dir=$(mktemp -d) && trap 'rm -r "$dir"' EXIT && mkfifo "$dir/said"
+            $vmm --kernel path=.build/guest/hello.elf --console file="$dir/console" \
+                --gdb unix="$dir/gdb",wait=true 2>"$dir/said" &
+            { read -r line; echo "${line/$dir/DIR}"; } <"$dir/said"
+            gdb -nx -batch -ex "file .build/guest/hello.elf" -ex "target remote $dir/gdb" \
+                -ex "info symbol \$rip" -ex "break guest" -ex continue -ex detach 2>&1
+            wait $! && cat "$dir/console"
+        ]]
+        has(said, "vmm-reference: vm: for gdb: target remote DIR/gdb\n")
+        has(said, "_start in section .text")
+        has(said, "Breakpoint 1, 0x")
+        has(said, "Hello from a guest\nPASS")
+        assert.equal(0, code, said)
     end)
 
     it("has a thread for each vCPU, with registers of its own", function()
