@@ -69,6 +69,21 @@ describe("Debian's gdb", function()
         assert.equal(0, code)
     end)
 
+    it("watches memory and uses hardware breakpoints", function()
+        local said, out = run("hello", {
+            "stepi 2",
+            "watch -location *(long *) ($rsp - 8)", -- where a call puts its return address
+            "continue",
+            "delete",
+            "hbreak pass",
+            "continue",
+            "detach",
+        })
+        assert.matches("Old value = 0\nNew value = %d+\n0x%x+ in guest %(%)", said)
+        has(said, "in pass ()")
+        has(out, "reboot\nHello from a guest\nPASS\n")
+    end)
+
     it("sees an instruction at a breakpoint of the script, not an INT3", function()
         local said, out = run("hello", { "x/i _start", "detach" }, { meanwhile = [[
             local entry = vm.plan.entry
