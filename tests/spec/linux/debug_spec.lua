@@ -78,6 +78,26 @@ describe("Debian's kernel in the debugger", function()
         assert.equal("debugged", linux.run(vm, "hostname"))
     end)
 
+    it("stands still at a name of the kernel's, and knows the task and its stack", function()
+        local breakpoint = assert(vm:breakpoint { at = "__x64_sys_sethostname" })
+        vm.console:send_line "hostname named"
+        local hit = assert(vm:wait_break { timeout = 20 })
+        assert.equal("__x64_sys_sethostname", vm:symbolize(hit.address))
+        assert.equal("hostname", vm:current(hit.vcpu).comm)
+        local trace = assert(vm:backtrace(hit.vcpu))
+        local names = {}
+        for _, frame in ipairs(trace) do
+            names[#names + 1] = frame.symbol and frame.symbol:match "^[^+]+" or frame.kind
+        end
+        assert.same({ "__x64_sys_sethostname", "do_syscall_64", "entry_SYSCALL_64_after_hwframe",
+            "user" }, names)
+        assert.matches("^Call Trace:\n .-\n do_syscall_64%+0x%x+\n", tostring(trace))
+        breakpoint:remove()
+        vm:resume()
+        vm.console:expect("guest# ", { timeout = 6 })
+        assert.equal("named", linux.run(vm, "hostname"))
+    end)
+
     it("tells the change of a kernel variable, by single steps where it must", function()
         local variable, handler = address "panic_timeout", address "proc_dointvec"
         linux.run(vm, "echo 17 >/proc/sys/kernel/panic")

@@ -30,6 +30,15 @@ describe("an example", function()
         assert.equal("anna: poweroff, bert: poweroff\n", output)
     end)
 
+    it("07-look-inside tells who has come to a function, and by which way", function()
+        local output, code = run("examples/07-look-inside.lua", linux.bzimage(), linux.initramfs())
+        assert.equal(0, code, output)
+        assert.matches("^vCPU [12] is at __x64_sys_sethostname, in the name of %w+ %(pid %d+%):\n"
+            .. "Call Trace:\n", output)
+        assert.matches("\n do_syscall_64%+0x%x+\n", output)
+        assert.matches("\nended: poweroff\n$", output)
+    end)
+
     it("frontend.c boots Linux by one call", function()
         local initrd = linux.initramfs { run = "echo started by C; poweroff -f" }
         local output, partial, code = process.capture(
