@@ -15,7 +15,9 @@ end
 
 -- What a process holds: of its own, not of the shell that lists.
 local function holdings()
-    local pid = io.open "/proc/self/stat":read "n"
+    local stat = io.open "/proc/self/stat"
+    local pid = stat:read "n"
+    stat:close() -- not when it is collected: it would be counted, or not
     local maps = 0
     for _ in io.lines "/proc/self/maps" do
         maps = maps + 1
