@@ -144,8 +144,9 @@ static void fill_sizes(struct vmm_symbols *symbols)
             next = i == symbols->place_count ? UINT64_MAX : at;
             at = entry->address;
         }
+        uint64_t room = next - at; /* 0: at the very end */
         if (!entry->size)
-            entry->size = next - at <= SIZE_MAX_BYTES ? next - at : LAST_BYTES;
+            entry->size = room && room <= SIZE_MAX_BYTES ? room : LAST_BYTES;
     }
 }
 
