@@ -100,6 +100,10 @@ VMM_API int vmm_vm_set_irq(struct vmm_vm *vm, uint32_t gsi, bool level);
 /* An irq line for a device; gsi 0..1023.  Valid while vm is. */
 VMM_API int vmm_vm_irq_line(struct vmm_vm *vm, uint32_t gsi,
                             struct vmm_irq_line *line, struct vmm_error *err);
+/* The same for an edge-triggered line, by an irqfd: a rise is one pulse and no
+ * ioctl.  Set up by one thread at a time. */
+VMM_API int vmm_vm_edge_line(struct vmm_vm *vm, uint32_t gsi,
+                             struct vmm_irq_line *line, struct vmm_error *err);
 /* KVM_SIGNAL_MSI. */
 VMM_API int vmm_vm_signal_msi(struct vmm_vm *vm, uint64_t address,
                               uint32_t data);

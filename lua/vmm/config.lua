@@ -13,6 +13,7 @@
 --            nil, himem_start when flow is "flat"
 --   console  "stdio", "capture", "pty", { file = path }, { unix = path } or a
 --            function(bytes); when not given: "capture"
+--   rng      nil, or { rate = bytes a second, 0: no limit }
 --   metrics  nil, or { path =, format =, every = }
 --   trace    nil, or { path =, events = }
 --   setup    nil, or a function(vm, parts)

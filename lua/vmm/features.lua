@@ -24,6 +24,7 @@ local GIVES = {
     bzimage = { "load.bzimage", "load.bzimage_inspect", "load.unpack", "load.formats" },
     pty = { "console_core:attach_pty" },
     unix = { "console_core:attach_unix" },
+    virtio = { "virtio_rng", "virtio_mmio", "vmm.virtio" },
     socket = { "vmm.socket" },
     line_editor = { "line_editor" },
     metrics = { "vmm.metrics", "vmm.trace", "vmm.top", "vmm.cli.top", "vmm.observe" },

@@ -23,6 +23,8 @@ local vmm = {
     acpi_power = core.acpi_power,
     debug_port = core.debug_port,
     pvpanic = core.pvpanic,
+    virtio_rng = core.virtio_rng,
+    virtio_mmio = core.virtio_mmio,
     acpi_events = core.acpi_events,
     console = require("vmm.console").new,
 

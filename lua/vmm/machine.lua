@@ -143,6 +143,10 @@ local function build(vm, kvm, options)
     }
     if options.setup then options.setup(vm, parts) end
     add_devices(vm, parts)
+    if options.rng then
+        local rng = check(core.virtio_rng { vm = vm, rate = options.rng.rate })
+        check(require("vmm.virtio").add(vm, parts, rng))
+    end
     local rsdp, message, code = firmware.place(vm.memory, parts)
     check(rsdp ~= nil, message, code)
     if options.kernel then load_kernel(vm, options.kernel, rsdp) end

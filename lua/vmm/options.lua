@@ -90,6 +90,12 @@ local gdb = {
       help = "run no instruction before the debugger says so" },
 }
 
+local rng = {
+    { name = "rate", type = "integer", metavar = "BYTES", min = 0,
+      max = 0xffffffff, default = 0, default_text = "0: no limit",
+      help = "bytes a second at the most" },
+}
+
 local metrics = {
     { name = "path", type = "path", metavar = "FILE", required = true,
       help = "the file, replaced each time" },
@@ -121,6 +127,8 @@ options.list = {
       default = "vm", pattern = "^[%w._-]+$",
       pattern_help = "letters, digits and . _ -",
       max_bytes = 32, help = "name of the machine, seen in thread names" },
+    { name = "rng", machine = true, features = { "virtio" }, params = rng,
+      help = "an entropy device (virtio)" },
     { name = "metrics", machine = true, features = { "metrics" }, params = metrics,
       help = "count and time exits, write the figures to a file" },
     { name = "trace", machine = true, features = { "metrics" }, params = trace,
@@ -152,7 +160,6 @@ options.list = {
       later = "block devices" },
     { name = "net", machine = true, later = "network devices" },
     { name = "vsock", machine = true, later = "vsock devices" },
-    { name = "rng", machine = true, later = "entropy devices" },
     { name = "balloon", machine = true, later = "memory balloons" },
     { name = "share", machine = true, later = "shared folders" },
     { name = "transport", machine = true, later = "virtio transports" },

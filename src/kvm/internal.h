@@ -37,6 +37,7 @@ struct vmm_kvm {
 struct vmm_irq_pin {
     struct vmm_vm *vm;
     uint32_t gsi;
+    int edge_fd; /* irqfd of an edge-triggered line, or -1 */
 };
 
 struct vmm_vm {

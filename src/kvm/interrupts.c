@@ -4,7 +4,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "kvm/internal.h"
 
@@ -24,8 +26,18 @@ static void drive_line(void *context, bool level)
     vmm_vm_set_irq(pin->vm, pin->gsi, level);
 }
 
-int vmm_vm_irq_line(struct vmm_vm *vm, uint32_t gsi, struct vmm_irq_line *line,
-                    struct vmm_error *err)
+/* Each rise is one write, in whatever thread; nothing is to be done at a fall.
+ */
+static void pulse_edge(void *context, bool level)
+{
+    const struct vmm_irq_pin *pin = context;
+
+    if (level)
+        eventfd_write(pin->edge_fd, 1);
+}
+
+static int check_gsi(const struct vmm_vm *vm, uint32_t gsi,
+                     struct vmm_error *err)
 {
     vmm_error_clear(err);
     if (gsi >= VMM_GSI_COUNT)
@@ -36,10 +48,43 @@ int vmm_vm_irq_line(struct vmm_vm *vm, uint32_t gsi, struct vmm_irq_line *line,
                              "irq line %" PRIu32
                              ": this VM has no irqchip; create it first",
                              gsi);
+    return 0;
+}
+
+int vmm_vm_irq_line(struct vmm_vm *vm, uint32_t gsi, struct vmm_irq_line *line,
+                    struct vmm_error *err)
+{
+    int r = check_gsi(vm, gsi, err);
+
+    if (r < 0)
+        return r;
     *line = (struct vmm_irq_line){
         .set = drive_line,
         .context = &vm->pins[gsi],
     };
+    return 0;
+}
+
+int vmm_vm_edge_line(struct vmm_vm *vm, uint32_t gsi, struct vmm_irq_line *line,
+                     struct vmm_error *err)
+{
+    int r = check_gsi(vm, gsi, err);
+
+    if (r < 0)
+        return r;
+    struct vmm_irq_pin *pin = &vm->pins[gsi];
+    if (pin->edge_fd < 0) {
+        int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (fd < 0)
+            return vmm_error_errno(err, "eventfd");
+        r = vmm_vm_irqfd(vm, fd, -1, gsi, true, err);
+        if (r < 0) {
+            close(fd);
+            return r;
+        }
+        pin->edge_fd = fd;
+    }
+    *line = (struct vmm_irq_line){.set = pulse_edge, .context = pin};
     return 0;
 }
 

@@ -59,7 +59,8 @@ int vmm_vm_new(struct vmm_kvm *kvm, struct vmm_vm **out, struct vmm_error *err)
         return r;
     }
     for (uint32_t gsi = 0; gsi < VMM_GSI_COUNT; gsi++)
-        vm->pins[gsi] = (struct vmm_irq_pin){.vm = vm, .gsi = gsi};
+        vm->pins[gsi] =
+            (struct vmm_irq_pin){.vm = vm, .gsi = gsi, .edge_fd = -1};
     *out = vm;
     return 0;
 }
@@ -74,6 +75,9 @@ void vmm_vm_free(struct vmm_vm *vm)
      * or an ioeventfd less than that ago; else it takes 0.3 ms.
      */
     close(vm->fd);
+    for (uint32_t gsi = 0; gsi < VMM_GSI_COUNT; gsi++)
+        if (vm->pins[gsi].edge_fd >= 0)
+            close(vm->pins[gsi].edge_fd);
     vmm_memory_unref(vm->memory);
     free(vm);
 }

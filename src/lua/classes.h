@@ -22,6 +22,7 @@
 #define TAP_CLASS     "vmm.tap"
 #define CONSOLE_CLASS "vmm.console_core"
 #define WATCH_CLASS   "vmm.watch"
+#define VIRTIO_CLASS  "vmm.virtio"
 
 #define DOORBELL_CLASS "vmm.doorbell"
 
@@ -41,6 +42,7 @@ void console_unix_open(lua_State *L);
 void events_open(lua_State *L);
 void virtual_open(lua_State *L);
 void socket_open(lua_State *L);
+void virtio_open(lua_State *L);
 void line_editor_open(lua_State *L);
 void metrics_open(lua_State *L);
 
@@ -65,6 +67,8 @@ struct vm_box {
     struct console_box *consoles;
     struct doorbell_box *doorbells;
     void (*close_doorbells)(struct vm_box *vm); /* NULL: there were none */
+    struct virtio_box *virtios;
+    void (*close_virtios)(struct vm_box *vm); /* NULL: there were none */
     atomic_uint hooked; /* exits that the script is asked about (hooks.c) */
     struct notifier notifier; /* events of the VM, for vm:happened */
     struct handler_times handlers;

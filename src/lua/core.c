@@ -53,6 +53,8 @@ static void open_features(lua_State *L)
         console_pty_open(L);
     if (VMM_FEATURE_UNIX)
         console_unix_open(L);
+    if (VMM_FEATURE_VIRTIO)
+        virtio_open(L);
     if (VMM_FEATURE_SOCKET)
         socket_open(L);
     if (VMM_FEATURE_LINE_EDITOR)

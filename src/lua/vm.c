@@ -91,6 +91,8 @@ static int vm_close(lua_State *L)
     console_close_all(box);
     if (box->close_doorbells)
         box->close_doorbells(box);
+    if (box->close_virtios)
+        box->close_virtios(box);
     notifier_close(&box->notifier);
     vmm_machine_stopped(machine, &stop);
     box->machine = NULL;

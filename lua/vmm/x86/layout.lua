@@ -38,6 +38,8 @@ layout.himem_start = 1 * MIB
 -- The gap for devices.
 layout.gap_start = 3328 * MIB
 layout.gap_end = 4 * GIB
+layout.virtio_mmio = 0xd0000000 -- the first of the slots of virtio-mmio devices
+layout.virtio_mmio_slot = 0x1000 -- bytes from one to the next
 layout.ioapic = 0xfec00000
 layout.lapic = 0xfee00000
 
@@ -54,6 +56,8 @@ layout.acpi_events_port = 0x608
 layout.acpi_events_irq = 9 -- where a PC has ACPI's
 layout.system_control_port = 0x61 -- why an NMI came, and the PIT's second output
 layout.ioapic_pins = 24
+-- Pins that no device above has, one for each virtio-mmio device.
+layout.virtio_mmio_irqs = { 5, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23 }
 
 -- Types of an e820 entry (ACPI 6.4, table 15.4).
 layout.E820_RAM = 1

@@ -1,0 +1,47 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- Where the virtio devices of a machine sit, and how a guest finds them: by ACPI, as LNRO0005.
+
+local aml = require "vmm.x86.aml"
+local core = require "vmm.core"
+local layout = require "vmm.x86.layout"
+local resource = require "vmm.x86.acpi_resource"
+
+local virtio = {}
+
+local NOTIFY = 0x50 -- QueueNotify (virtio 1.2, section 4.2.2)
+
+local function description(index, base, gsi)
+    return aml.device(("VR%02d"):format(index), {
+        aml.name("_HID", "LNRO0005"),
+        aml.name("_UID", index),
+        aml.name("_CCA", 1),
+        aml.name("_CRS", aml.resources {
+            resource.memory32_fixed { base = base, size = layout.virtio_mmio_slot },
+            resource.interrupt { gsis = { gsi }, edge = true },
+        }),
+    })
+end
+
+--- Puts a device at the next free slot of virtio-mmio.
+-- @param parts  of vmm.vm's setup: gets its description; parts.virtio counts the slots
+-- @return true; or nil, message, code
+function virtio.add(vm, parts, device)
+    local index = parts.virtio or 0
+    local gsi = layout.virtio_mmio_irqs[index + 1]
+    if not gsi then
+        return nil, ("%s: no interrupt is free: a machine has up to %d virtio-mmio devices"):format(
+            device.name, #layout.virtio_mmio_irqs), "ENOSPC"
+    end
+    local base = layout.virtio_mmio + index * layout.virtio_mmio_slot
+    local transport, message, code = core.virtio_mmio { virtio = device, gsi = gsi }
+    if not transport then return nil, message, code end
+    local ok
+    ok, message, code = vm:attach(transport, { mmio = base })
+    if ok then ok, message, code = device:notify_at(base + NOTIFY) end
+    if not ok then return nil, message, code end
+    parts.virtio = index + 1
+    table.insert(parts.devices, description(index, base, gsi))
+    return true
+end
+
+return virtio

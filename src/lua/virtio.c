@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* Virtio devices and their transports in Lua. */
+#include "lua/device.h"
+
+#include <vmm/virtio.h>
+
+/* What a virtio device's userdata holds.  Its VM knows it in a list, so that it
+ * is closed before the VM's loop goes. */
+struct virtio_box {
+    struct vmm_virtio *virtio; /* NULL: closed, with its VM */
+    struct vm_box *vm;
+    struct virtio_box *next;
+};
+
+static struct virtio_box *check_virtio(lua_State *L, int arg)
+{
+    struct virtio_box *box = luaL_checkudata(L, arg, VIRTIO_CLASS);
+
+    luaL_argcheck(L, box->virtio, arg, "the device is closed");
+    return box;
+}
+
+static void unlink_from_vm(struct virtio_box *box)
+{
+    struct virtio_box **link = &box->vm->virtios;
+
+    while (*link && *link != box)
+        link = &(*link)->next;
+    if (*link)
+        *link = box->next;
+}
+
+static void release(struct virtio_box *box)
+{
+    vmm_virtio_close(box->virtio);
+    vmm_virtio_unref(box->virtio);
+    box->virtio = NULL;
+}
+
+static void close_all(struct vm_box *vm)
+{
+    while (vm->virtios) {
+        struct virtio_box *box = vm->virtios;
+
+        vm->virtios = box->next;
+        release(box);
+    }
+}
+
+/* A transport has a reference of its own: the device lives on in it. */
+static int virtio_gc(lua_State *L)
+{
+    struct virtio_box *box = luaL_checkudata(L, 1, VIRTIO_CLASS);
+
+    if (!box->virtio)
+        return 0;
+    unlink_from_vm(box);
+    vmm_virtio_unref(box->virtio);
+    box->virtio = NULL;
+    return 0;
+}
+
+/* Push a closed box for a device of the VM in options.vm at index 1. */
+static struct virtio_box *virtio_box_new(lua_State *L)
+{
+    lua_getfield(L, 1, "vm");
+    struct vm_box *vm = check_vm(L, -1);
+    if (!vmm_vm_memory(vmm_machine_vm(vm->machine)))
+        luaL_error(L, "the VM has no memory yet: vm:map comes first");
+    struct virtio_box *box = box_new(L, sizeof(*box), VIRTIO_CLASS);
+    box->vm = vm;
+    box_anchor(L, -1, lua_absindex(L, -2));
+    return box;
+}
+
+/* Its device is made: the VM has to close it. */
+static void virtio_box_keep(lua_State *L, struct virtio_box *box)
+{
+    box->next = box->vm->virtios;
+    box->vm->virtios = box;
+    box->vm->close_virtios = close_all;
+    /* The VM keeps the object: who drops it has not dropped the device. */
+    lua_getiuservalue(L, -1, 1);
+    vm_push_kept(L, -1);
+    lua_pushvalue(L, -3);
+    lua_rawsetp(L, -2, box);
+    lua_pop(L, 2);
+}
+
+/* vmm.virtio_rng{ vm =, rate = bytes a second } -> virtio */
+static int virtio_rng_new(lua_State *L)
+{
+    struct vmm_error err;
+
+    options_check(L, 1, "vmm.virtio_rng", "vm rate");
+    uint32_t rate =
+        (uint32_t)option_integer(L, 1, "rate", 0, 0, (lua_Integer)UINT32_MAX);
+    struct virtio_box *box = virtio_box_new(L);
+    struct vmm_machine *machine = box->vm->machine;
+    if (vmm_virtio_rng_new(vmm_vm_memory(vmm_machine_vm(machine)),
+                           vmm_machine_loop(machine), rate, &box->virtio, &err))
+        return push_error(L, &err);
+    virtio_box_keep(L, box);
+    return 1;
+}
+
+/* vmm.virtio_mmio{ virtio =, gsi = } -> device, with one region */
+static int virtio_mmio_new(lua_State *L)
+{
+    struct vmm_irq_line line;
+    struct vmm_error err;
+
+    options_check(L, 1, "vmm.virtio_mmio", "virtio gsi");
+    lua_getfield(L, 1, "virtio");
+    struct virtio_box *virtio = check_virtio(L, -1);
+    uint32_t gsi = (uint32_t)option_integer(L, 1, "gsi", -1, 0, 1023);
+    if (vmm_vm_edge_line(vmm_machine_vm(virtio->vm->machine), gsi, &line, &err))
+        return push_error(L, &err);
+    struct device_box *box = device_box_new(L, 0);
+    box->vm = virtio->vm;
+    box_anchor(L, -1, lua_absindex(L, -2)); /* and that, its VM */
+    if (vmm_virtio_mmio_new(vmm_virtio_ref(virtio->virtio), &line, &box->device,
+                            &err))
+        return push_error(L, &err);
+    return 1;
+}
+
+/* virtio:notify_at(address) -> true: 4-byte writes of a queue's number to that
+ * address of memory notify it, and stop no vCPU */
+static int virtio_notify_at(lua_State *L)
+{
+    struct virtio_box *box = check_virtio(L, 1);
+    struct vmm_ioeventfd at = {
+        .address = (uint64_t)luaL_checkinteger(L, 2), .len = 4, .match = true};
+    struct vmm_error err;
+    int fd;
+
+    for (unsigned queue = 0;
+         (fd = vmm_virtio_notify_fd(box->virtio, queue)) >= 0; queue++) {
+        at.value = queue;
+        if (vmm_vm_ioeventfd(vmm_machine_vm(box->vm->machine), &at, fd, true,
+                             &err))
+            return push_error(L, &err);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int virtio_name(lua_State *L)
+{
+    lua_pushstring(L, check_virtio(L, 1)->virtio->ops->name);
+    return 1;
+}
+
+static int virtio_tostring(lua_State *L)
+{
+    struct virtio_box *box = luaL_checkudata(L, 1, VIRTIO_CLASS);
+
+    lua_pushfstring(L, "vmm.virtio: %s",
+                    box->virtio ? box->virtio->ops->name : "closed");
+    return 1;
+}
+
+void virtio_open(lua_State *L)
+{
+    static const luaL_Reg methods[] = {{"notify_at", virtio_notify_at},
+                                       {"__gc", virtio_gc},
+                                       {"__tostring", virtio_tostring},
+                                       {NULL, NULL}};
+    static const luaL_Reg getters[] = {{"name", virtio_name}, {NULL, NULL}};
+    static const struct class class = {
+        .name = VIRTIO_CLASS, .methods = methods, .getters = getters};
+    static const luaL_Reg constructors[] = {{"virtio_rng", virtio_rng_new},
+                                            {"virtio_mmio", virtio_mmio_new},
+                                            {NULL, NULL}};
+
+    class_open(L, &class);
+    luaL_setfuncs(L, constructors, 0);
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* A driver of virtio devices over the virtio-mmio registers, with no VM: the
+ * rings are virtq_driver.h's, one set a queue. */
+#ifndef VIRTIO_DRIVER_H
+#define VIRTIO_DRIVER_H
+
+#include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
+
+#include <vmm/bus.h>
+#include <vmm/virtio.h>
+
+#include "virtq_driver.h"
+
+#define BASE 0xd0000000u
+
+struct wire {
+    unsigned pulses;
+};
+
+struct host {
+    struct driver driver; /* of queue 0; its memory is everybody's */
+    struct vmm_loop *loop;
+    struct vmm_bus *bus;
+    struct vmm_virtio *virtio; /* referenced */
+    struct wire wire;
+};
+
+static void on_wire(void *context, bool level)
+{
+    ((struct wire *)context)->pulses += level;
+}
+
+static uint32_t get(struct host *h, uint32_t offset)
+{
+    uint32_t value = 0;
+
+    vmm_bus_read(h->bus, BASE + offset, (uint8_t *)&value, 4);
+    return value;
+}
+
+static void put(struct host *h, uint32_t offset, uint32_t value)
+{
+    vmm_bus_write(h->bus, BASE + offset, (const uint8_t *)&value, 4);
+}
+
+/* Let the loop serve what it has been notified of. */
+static void serve(struct host *h)
+{
+    while (vmm_loop_step(h->loop, 0) > 0)
+        ;
+}
+
+#define ACKNOWLEDGE VIRTIO_CONFIG_S_ACKNOWLEDGE
+#define DRIVER      VIRTIO_CONFIG_S_DRIVER
+#define FEATURES_OK VIRTIO_CONFIG_S_FEATURES_OK
+#define DRIVER_OK   VIRTIO_CONFIG_S_DRIVER_OK
+#define NEEDS_RESET VIRTIO_CONFIG_S_NEEDS_RESET
+#define VERSION_1   (UINT64_C(1) << VIRTIO_F_VERSION_1)
+
+static void negotiate(struct host *h, uint64_t features)
+{
+    put(h, VIRTIO_MMIO_STATUS, 0);
+    put(h, VIRTIO_MMIO_STATUS, ACKNOWLEDGE);
+    put(h, VIRTIO_MMIO_STATUS, ACKNOWLEDGE | DRIVER);
+    for (uint32_t i = 0; i < 2; i++) {
+        put(h, VIRTIO_MMIO_DRIVER_FEATURES_SEL, i);
+        put(h, VIRTIO_MMIO_DRIVER_FEATURES, (uint32_t)(features >> 32 * i));
+    }
+    put(h, VIRTIO_MMIO_STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK);
+}
+
+/* Lay queue 0 out as the driver has it, and say that it is ready. */
+static void set_up_queue(struct host *h, uint32_t queue, uint32_t size)
+{
+    put(h, VIRTIO_MMIO_QUEUE_SEL, queue);
+    put(h, VIRTIO_MMIO_QUEUE_NUM, size);
+    put(h, VIRTIO_MMIO_QUEUE_DESC_LOW, DESC);
+    put(h, VIRTIO_MMIO_QUEUE_AVAIL_LOW, AVAIL);
+    put(h, VIRTIO_MMIO_QUEUE_USED_LOW, USED);
+    put(h, VIRTIO_MMIO_QUEUE_READY, 1);
+}
+
+static void drive_ok(struct host *h)
+{
+    put(h, VIRTIO_MMIO_STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK);
+}
+
+/* Bring the device up with its queue 0. */
+static void bring_up(struct host *h, uint64_t features)
+{
+    h->driver.next = h->driver.seen = 0;
+    MUST(vmm_memory_fill(h->driver.memory, DESC, 0, INDIRECT - DESC));
+    negotiate(h, VERSION_1 | features);
+    set_up_queue(h, 0, RING_SIZE);
+    drive_ok(h);
+    assert_int_equal(get(h, VIRTIO_MMIO_STATUS),
+                     ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK);
+}
+
+static void host_set_up(struct host *h)
+{
+    struct vmm_error err;
+
+    *h = (struct host){0};
+    driver_set_up(&h->driver, RING_SIZE, 0);
+    if (vmm_loop_new(&h->loop, &err) ||
+        vmm_bus_new("mmio", UINT64_MAX >> 12, &h->bus, &err))
+        fail_msg("%s", err.text);
+}
+
+/* Put a device on the bus; it takes the reference, and the test keeps one. */
+static void host_attach(struct host *h, struct vmm_virtio *virtio)
+{
+    struct vmm_irq_line line = {on_wire, &h->wire};
+    struct vmm_device *device;
+    struct vmm_error err;
+
+    h->virtio = vmm_virtio_ref(virtio);
+    if (vmm_virtio_mmio_new(virtio, &line, &device, &err) ||
+        vmm_bus_add(h->bus, BASE, VMM_VIRTIO_MMIO_BYTES, device, 0, &err))
+        fail_msg("%s", err.text);
+    vmm_device_unref(device);
+}
+
+static void host_tear_down(struct host *h)
+{
+    vmm_bus_free(h->bus);
+    vmm_virtio_unref(h->virtio);
+    vmm_loop_free(h->loop);
+    driver_tear_down(&h->driver);
+}
+
+#endif
