@@ -227,8 +227,11 @@ local function find_option(key, seen)
     return option
 end
 
---- Does an option's table have to say something?
+--- Is there nothing of an option unless it is given?
 local function is_demanding(option)
+    if option.optional then
+        return true
+    end
     for _, param in ipairs(option.params) do
         if param.required then
             return true

@@ -8,6 +8,7 @@
 --   type    one plain value
 --   flag    no value
 --   later   a device this version does not have: refused by name
+-- `optional`: what it describes is not there unless it is given, even without a required parameter.
 -- `features` lists the blocks that must be built in for it (vmm.features).
 -- `machine` marks the options that vmm.vm{...} has as well, which has those of
 -- options.of_scripts, too.  Parameters and plain
@@ -127,7 +128,7 @@ options.list = {
       default = "vm", pattern = "^[%w._-]+$",
       pattern_help = "letters, digits and . _ -",
       max_bytes = 32, help = "name of the machine, seen in thread names" },
-    { name = "rng", machine = true, features = { "virtio" }, params = rng,
+    { name = "rng", machine = true, optional = true, features = { "virtio" }, params = rng,
       help = "an entropy device (virtio)" },
     { name = "metrics", machine = true, features = { "metrics" }, params = metrics,
       help = "count and time exits, write the figures to a file" },

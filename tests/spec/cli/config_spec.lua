@@ -3,7 +3,7 @@
 
 local config = require "vmm.config"
 
-local OPTIONS = "valid: kernel, memory, vcpus, console, name, metrics, trace, setup"
+local OPTIONS = "valid: kernel, memory, vcpus, console, name, rng, metrics, trace, setup"
 local KERNEL_KEYS =
     "valid: path, cmdline, initrd, himem_start, flow, mode, unpack,"
     .. " slide"

@@ -64,7 +64,7 @@ local MISTAKES = {
     { { "--net", "tap=t" },
         "--net: network devices are not in this version yet" },
     { { "--vsock" }, "--vsock: vsock devices are not in this version yet" },
-    { { "--rng" }, "--rng: entropy devices are not in this version yet" },
+    { { "--rng" }, "--rng needs a value: rate=BYTES" },
     { { "--balloon" },
         "--balloon: memory balloons are not in this version yet" },
     { { "--share", "a" },
