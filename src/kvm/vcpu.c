@@ -211,6 +211,17 @@ void vmm_vcpu_release(struct vmm_vcpu *vcpu)
     pthread_mutex_unlock(&vcpu->lock);
 }
 
+/* The caller may block all signals, as programs do that read them elsewhere. */
+static sigset_t open_kick(void)
+{
+    sigset_t kick, before;
+
+    sigemptyset(&kick);
+    sigaddset(&kick, VMM_KICK_SIGNAL);
+    pthread_sigmask(SIG_UNBLOCK, &kick, &before);
+    return before;
+}
+
 /* Run it outside of its thread, which waits meanwhile. */
 static int run_borrowed(struct vmm_vcpu *vcpu, struct vmm_exit *exit,
                         struct vmm_error *err)
@@ -228,7 +239,9 @@ static int run_borrowed(struct vmm_vcpu *vcpu, struct vmm_exit *exit,
     vcpu->borrower = pthread_self();
     vmm_vcpu_release(vcpu);
 
+    sigset_t before = open_kick();
     r = vmm_vcpu_step(vcpu, exit, err);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 
     pthread_mutex_lock(&vcpu->lock);
     vcpu->borrowed = false;
@@ -244,7 +257,8 @@ int vmm_vcpu_run_once(struct vmm_vcpu *vcpu, struct vmm_exit *exit,
 {
     vmm_error_clear(err);
     if (vmm_vcpu_is_self(vcpu)) {
-        if (vmm_vcpu_let_in(vcpu))
+        /* An exit that is there already takes no entry. */
+        if (vcpu->exit_ready || vmm_vcpu_let_in(vcpu))
             return vmm_vcpu_step(vcpu, exit, err);
         exit->type = VMM_EXIT_NONE;
         exit->number = KVM_EXIT_INTR;

@@ -143,6 +143,63 @@ static void a_kick_gets_a_single_run_out_of_the_guest(void **state)
     fake_free(fake);
 }
 
+static void *run_it_once_deaf(void *argument)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    void *ran = run_it_once(argument);
+    pthread_sigmask(SIG_SETMASK, NULL, &all);
+    return sigismember(&all, SIGURG) ? ran : NULL;
+}
+
+static void a_kick_reaches_a_caller_that_blocks_all_signals(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_new(FAKE_HALTS);
+    struct timespec deadline;
+    pthread_t runner;
+    void *ran = NULL;
+
+    assert_int_equal(pthread_create(&runner, NULL, run_it_once_deaf, fake), 0);
+    wait_until_more(fake, &fake->halts, 0);
+    vmm_vcpu_kick(&fake->vcpu);
+    clock_gettime(CLOCK_REALTIME, &deadline);
+    deadline.tv_sec += DEADLINE_NS / SECOND_NS;
+    assert_int_equal(pthread_timedjoin_np(runner, &ran, &deadline), 0);
+    assert_ptr_equal(ran, fake);
+    fake_free(fake);
+}
+
+/* The rest of an access is to be had from a vCPU that is held: it takes no
+ * entry. */
+static int take_the_next_piece(struct fake *fake)
+{
+    struct vmm_exit exit = {.type = VMM_EXIT_NONE};
+
+    fake->pieces = 1;
+    if (vmm_vcpu_complete_io(&fake->vcpu, NULL) != -EAGAIN)
+        return 1;
+    vmm_vcpu_request_hold(&fake->vcpu);
+    vmm_vcpu_run_once(&fake->vcpu, &exit, NULL);
+    fake->seen = exit.type == VMM_EXIT_PIO_WRITE;
+    vmm_vcpu_end_hold(&fake->vcpu);
+    return 1;
+}
+
+static void
+a_hold_keeps_no_exit_from_the_handler_that_completes_io(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_start(FAKE_WRITES, take_the_next_piece);
+
+    vmm_vcpu_request_resume(&fake->vcpu);
+    wait_stopped(fake);
+    assert_int_equal(fake->seen, 1);
+    fake_free(fake);
+}
+
 static void a_join_gets_a_single_run_out_of_the_guest_first(void **state)
 {
     (void)state;
@@ -165,6 +222,9 @@ int main(void)
         cmocka_unit_test(a_paused_vcpu_may_be_run_once_by_another_thread),
         cmocka_unit_test(a_pause_waits_for_the_caller_that_runs_the_vcpu),
         cmocka_unit_test(a_kick_gets_a_single_run_out_of_the_guest),
+        cmocka_unit_test(a_kick_reaches_a_caller_that_blocks_all_signals),
+        cmocka_unit_test(
+            a_hold_keeps_no_exit_from_the_handler_that_completes_io),
         cmocka_unit_test(a_join_gets_a_single_run_out_of_the_guest_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
