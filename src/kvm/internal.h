@@ -92,7 +92,7 @@ struct vmm_vcpu {
     pthread_t thread; /* valid unless NO_THREAD */
     struct vmm_vcpu_thread_config config;
 
-    /* Noted when it was last paused (time.c). */
+    /* Noted when it was last paused, or run once since (time.c). */
     uint64_t paused_clock;  /* ns of the VM's clock; 0: not known */
     uint64_t paused_offset; /* of the TSC; set back with it */
     uint32_t timer_count; /* what the local APIC's timer had left; 0: nothing */

@@ -245,6 +245,9 @@ static int run_borrowed(struct vmm_vcpu *vcpu, struct vmm_exit *exit,
 
     pthread_mutex_lock(&vcpu->lock);
     vcpu->borrowed = false;
+    /* It has not stood still since the pause, but since now. */
+    if (vcpu->state == VMM_VCPU_PAUSED && vcpu->paused_clock)
+        vmm_vcpu_note_time(vcpu);
     if (r == 0 && exit->type == VMM_EXIT_NONE)
         __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
     pthread_cond_broadcast(&vcpu->changed);

@@ -108,6 +108,38 @@ static void the_clock_is_noted_at_the_pause_only(void **state)
     tiny_free(&p.guest);
 }
 
+/* Else time would go back for what the guest saw of it in that run. */
+static void
+the_clock_is_noted_anew_when_a_paused_vcpu_has_run_once(void **state)
+{
+    struct paused p;
+    struct vmm_exit exit;
+    uint64_t at;
+
+    start(&p, state);
+    run_and_pause(&p);
+    uint64_t before = clock_of(&p);
+    vmm_vcpu_kick(p.guest.vcpu);
+    assert_ok(vmm_vcpu_run_once(p.guest.vcpu, &exit, &err));
+    assert_ok(vmm_vcpu_paused_clock(p.guest.vcpu, &at, &err));
+    assert_in_range(at, before, clock_of(&p));
+    tiny_free(&p.guest);
+}
+
+static void a_single_run_before_the_first_pause_is_none(void **state)
+{
+    struct paused p;
+    struct vmm_exit exit;
+    uint64_t at = 1;
+
+    start(&p, state);
+    vmm_vcpu_kick(p.guest.vcpu);
+    assert_ok(vmm_vcpu_run_once(p.guest.vcpu, &exit, &err));
+    assert_ok(vmm_vcpu_paused_clock(p.guest.vcpu, &at, &err));
+    assert_int_equal(at, 0);
+    tiny_free(&p.guest);
+}
+
 static void the_clock_is_set_back_by_what_is_told(void **state)
 {
     struct paused p;
@@ -245,6 +277,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_clock_is_noted_at_the_pause_only),
+        cmocka_unit_test(
+            the_clock_is_noted_anew_when_a_paused_vcpu_has_run_once),
+        cmocka_unit_test(a_single_run_before_the_first_pause_is_none),
         cmocka_unit_test(the_clock_is_set_back_by_what_is_told),
         cmocka_unit_test(the_clock_is_never_set_forward),
         cmocka_unit_test(a_timer_that_counts_goes_back_to_its_count),
