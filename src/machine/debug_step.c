@@ -55,7 +55,10 @@ static enum debug_step run_to_end(struct vmm_machine *machine,
     bool done = false;
 
     while (!done) {
-        if (vmm_vcpu_run_limited(slot->vcpu, &exit, limit_ns, &err) < 0) {
+        int rc = vmm_vcpu_run_limited(slot->vcpu, &exit, limit_ns, &err);
+        if (rc == -EBUSY)
+            return DEBUG_NOT_STEPPED; /* somebody has resumed or stopped it */
+        if (rc < 0) {
             vmm_machine_stop(machine, VMM_STOP_ERROR, "%s", err.text);
             return DEBUG_ENDED;
         }
@@ -126,6 +129,16 @@ static bool is_broken(struct machine_debug *debug, uint64_t rip, vmm_gpa_t gpa,
     return broken || *software;
 }
 
+/* Bytes that another vCPU has lifted are not its own to cover. */
+static void go_on(struct vmm_machine *machine, struct machine_vcpu *slot)
+{
+    pthread_mutex_lock(&machine->debug->lock);
+    slot->debug_told = false;
+    debug_apply(machine, slot, NULL, NULL);
+    pthread_mutex_unlock(&machine->debug->lock);
+}
+
+/* Who does that has the token. */
 static void end_stepping(struct vmm_machine *machine, struct machine_vcpu *slot,
                          bool done)
 {
@@ -171,7 +184,7 @@ int debug_step_over(struct vmm_machine *machine, struct machine_vcpu *slot,
     bool software;
 
     if (!is_broken(debug, rip, gpa, &software)) {
-        end_stepping(machine, slot, true);
+        go_on(machine, slot);
         return 0;
     }
     if (!take_token(debug))
@@ -194,9 +207,19 @@ int debug_step_over(struct vmm_machine *machine, struct machine_vcpu *slot,
 /* ---- as many as asked for --------------------------------------------------
  */
 
+static int check_rest(const struct vmm_vcpu *vcpu, struct vmm_error *err)
+{
+    enum vmm_vcpu_thread_state state = vmm_vcpu_thread_state(vcpu);
+
+    if (state == VMM_VCPU_PAUSED || state == VMM_VCPU_NO_THREAD)
+        return 0;
+    return vmm_error_set(err, EBUSY, "vCPU %u is not paused",
+                         vmm_vcpu_id(vcpu));
+}
+
 /* May another step be made? */
-static int check_end(struct vmm_machine *machine, uint64_t deadline,
-                     struct vmm_error *err)
+static int check_end(struct vmm_machine *machine, const struct vmm_vcpu *vcpu,
+                     uint64_t deadline, struct vmm_error *err)
 {
     struct vmm_stop stop;
 
@@ -206,7 +229,7 @@ static int check_end(struct vmm_machine *machine, uint64_t deadline,
                              vmm_stop_reason_name(stop.reason));
     if (vmm_now_ns() >= deadline)
         return vmm_error_set(err, ETIMEDOUT, "no more time to step");
-    return 0;
+    return check_rest(vcpu, err);
 }
 
 static int step_many(struct vmm_machine *machine, struct machine_vcpu *slot,
@@ -216,7 +239,7 @@ static int step_many(struct vmm_machine *machine, struct machine_vcpu *slot,
     uint64_t dr6;
 
     while (*steps < count) {
-        int rc = check_end(machine, deadline, err);
+        int rc = check_end(machine, slot->vcpu, deadline, err);
         if (rc)
             return rc;
         uint64_t now = vmm_now_ns();
@@ -229,13 +252,6 @@ static int step_many(struct vmm_machine *machine, struct machine_vcpu *slot,
         }
     }
     return 0;
-}
-
-static bool is_at_rest(const struct vmm_vcpu *vcpu)
-{
-    enum vmm_vcpu_thread_state state = vmm_vcpu_thread_state(vcpu);
-
-    return state == VMM_VCPU_PAUSED || state == VMM_VCPU_NO_THREAD;
 }
 
 int vmm_machine_step(struct vmm_machine *machine, size_t vcpu, uint64_t count,
@@ -252,13 +268,13 @@ int vmm_machine_step(struct vmm_machine *machine, size_t vcpu, uint64_t count,
         return vmm_error_set(err, EINVAL,
                              "the VM has no vCPU %zu, or no memory", vcpu + 1);
     struct machine_vcpu *slot = machine->vcpus[vcpu];
-    if (!is_at_rest(slot->vcpu))
-        return vmm_error_set(err, EBUSY, "vCPU %u is not paused",
-                             vmm_vcpu_id(slot->vcpu));
+    int rc = check_rest(slot->vcpu, err);
+    if (rc)
+        return rc;
     atomic_store(&debug->used, true);
     if (!take_token(debug))
         return vmm_error_set(err, EBUSY, "another vCPU is being stepped");
-    int rc = debug_hold_others(machine, slot->vcpu);
+    rc = debug_hold_others(machine, slot->vcpu);
     if (rc == 0) {
         pthread_mutex_lock(&debug->lock);
         debug_table_lift_all(&debug->table, memory);

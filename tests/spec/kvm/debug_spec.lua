@@ -402,6 +402,27 @@ describe("vm:step", function()
         assert.equal(START, assert(vm:step()).rip)
     end)
 
+    it("is over when a handler that it calls resumes the VM, which runs on", function()
+        local vm <close> = flat32.vm "\xe6\x44\x90\xeb\xfb" -- again: out; nop; jmp again
+        local stepping, writes = false, 0
+        assert(vm:device { pio = { 0x44, 1 }, write = function()
+            writes = writes + 1
+            if stepping then vm:resume() end
+            stepping = false
+        end })
+        assert(vm:start())
+        assert(vm:pause(10))
+        stepping = true
+        assert.same({ nil, "vCPU 0 is not paused", "EBUSY" }, { vm:step { count = 1000 } })
+        local before, deadline = writes, vmm.now() + 10
+        while writes < before + 3 and vmm.now() < deadline do
+            vmm.step(0.001)
+        end
+        assert.is_true(writes >= before + 3)
+        assert.is_nil(vm:stopped())
+        assert.equal("running", vm.vcpus[1].state)
+    end)
+
     it("is refused while the vCPU runs, and ends with the VM", function()
         local vm <close> = flat32.vm(COUNT)
         assert(vm:start())
