@@ -101,9 +101,11 @@ int vmm_machine_free(struct vmm_machine *machine)
     /* Fds with statistics keep the VM alive in KVM, and so its slots. */
     if (machine->stats_fd >= 0)
         close(machine->stats_fd);
-    for (size_t i = 0; i < machine->vcpu_count; i++)
+    for (size_t i = 0; i < machine->vcpu_count; i++) {
         if (VMM_FEATURE_METRICS)
             machine_probes_fini(machine->vcpus[i]);
+        free(machine->vcpus[i]);
+    }
     vmm_vm_free(machine->vm);
     free(machine->vcpus);
     if (machine->stopped_fd >= 0)

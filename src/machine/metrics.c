@@ -146,7 +146,6 @@ void machine_probes_fini(struct machine_vcpu *slot)
         close(fd);
     free(atomic_load(&slot->meter));
     trace_ring_free(atomic_load(&slot->ring));
-    free(slot);
 }
 
 /* Every vCPU has a meter, or none is measured. */
