@@ -94,7 +94,8 @@ VMM_API void vmm_machine_hide_breaks(struct vmm_machine *machine, vmm_gpa_t gpa,
  * breakpoints on the way are passed untold.  A system call counts as an
  * instruction that leads into the kernel, an exception's handler as part of the
  * instruction.  *steps says how many were made, also on failure.
- * -EBUSY: it runs; -ETIMEDOUT; -ECANCELED: the machine was stopped.
+ * -EBUSY: it runs, or the machine has been resumed meanwhile, which ends this
+ * first; -ETIMEDOUT; -ECANCELED: the machine was stopped.
  */
 VMM_API int vmm_machine_step(struct vmm_machine *machine, size_t vcpu,
                              uint64_t count, int64_t timeout_ns,

@@ -85,7 +85,8 @@ function vm:wait_break(where, options) end
 ---still, interrupts wait, devices serve what it asks of them. Blocks the script's thread.
 ---Breakpoints on the way are passed and not told, watchpoints are. SYSCALL is a step into the
 ---kernel; an exception's handler belongs to the instruction that caused it.
----nil, message, "EBUSY" (it runs), "ETIMEDOUT", "ECANCELED" (the VM has ended).
+---nil, message, "EBUSY" (it runs, or a handler has resumed the VM),
+---"ETIMEDOUT", "ECANCELED" (the VM has ended).
 ---@param options? { vcpu?: integer, count?: integer, timeout?: number }  1, 1, 10 s
 ---@return { vcpu: integer, rip: integer, steps: integer }?, string?, string?
 function vm:step(options) end

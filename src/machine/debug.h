@@ -33,6 +33,8 @@ struct machine_debug {
     void *context;
 
     pthread_mutex_t lock;
+    bool borrows;      /* vmm_machine_step is under way, */
+    bool resume_asked; /* and the machine is to be resumed at its end */
     struct debug_point *points; /* ids ascend */
     size_t count, room;
     uint64_t last_id;

@@ -180,12 +180,28 @@ void debug_forget_told(struct vmm_machine *machine)
     }
 }
 
-void machine_debug_resume(struct vmm_machine *machine)
+bool machine_debug_resume(struct vmm_machine *machine)
+{
+    struct machine_debug *debug = machine->debug;
+
+    if (!atomic_load(&debug->used))
+        return false;
+    pthread_mutex_lock(&debug->lock);
+    bool later = debug->borrows;
+    if (later)
+        debug->resume_asked = true;
+    else
+        debug_forget_told(machine);
+    pthread_mutex_unlock(&debug->lock);
+    return later;
+}
+
+void machine_debug_pause(struct vmm_machine *machine)
 {
     if (!atomic_load(&machine->debug->used))
         return;
     pthread_mutex_lock(&machine->debug->lock);
-    debug_forget_told(machine);
+    machine->debug->resume_asked = false;
     pthread_mutex_unlock(&machine->debug->lock);
 }
 

@@ -207,6 +207,39 @@ int debug_step_over(struct vmm_machine *machine, struct machine_vcpu *slot,
 /* ---- as many as asked for --------------------------------------------------
  */
 
+/*
+ * From begin to end it is stepped outside of its thread, which would else take
+ * the exits from under the handlers that serve them.  What is asked for
+ * meanwhile by a handler, of this machine or of another one, is done then.
+ */
+static void begin_borrowing(struct machine_debug *debug)
+{
+    pthread_mutex_lock(&debug->lock);
+    debug->borrows = true;
+    debug->resume_asked = false;
+    pthread_mutex_unlock(&debug->lock);
+}
+
+static bool is_resume_asked(struct machine_debug *debug)
+{
+    pthread_mutex_lock(&debug->lock);
+    bool asked = debug->resume_asked;
+    pthread_mutex_unlock(&debug->lock);
+    return asked;
+}
+
+static void end_borrowing(struct vmm_machine *machine)
+{
+    struct machine_debug *debug = machine->debug;
+
+    pthread_mutex_lock(&debug->lock);
+    bool resume = debug->resume_asked;
+    debug->borrows = debug->resume_asked = false;
+    pthread_mutex_unlock(&debug->lock);
+    if (resume)
+        vmm_machine_resume(machine);
+}
+
 static int check_rest(const struct vmm_vcpu *vcpu, struct vmm_error *err)
 {
     enum vmm_vcpu_thread_state state = vmm_vcpu_thread_state(vcpu);
@@ -229,6 +262,8 @@ static int check_end(struct vmm_machine *machine, const struct vmm_vcpu *vcpu,
                              vmm_stop_reason_name(stop.reason));
     if (vmm_now_ns() >= deadline)
         return vmm_error_set(err, ETIMEDOUT, "no more time to step");
+    if (is_resume_asked(machine->debug))
+        return vmm_error_set(err, EBUSY, "the VM has been resumed");
     return check_rest(vcpu, err);
 }
 
@@ -274,6 +309,7 @@ int vmm_machine_step(struct vmm_machine *machine, size_t vcpu, uint64_t count,
     atomic_store(&debug->used, true);
     if (!take_token(debug))
         return vmm_error_set(err, EBUSY, "another vCPU is being stepped");
+    begin_borrowing(debug);
     rc = debug_hold_others(machine, slot->vcpu);
     if (rc == 0) {
         pthread_mutex_lock(&debug->lock);
@@ -286,5 +322,6 @@ int vmm_machine_step(struct vmm_machine *machine, size_t vcpu, uint64_t count,
         vmm_error_set(err, -rc, "a vCPU did not leave its handler");
     }
     drop_token(debug);
+    end_borrowing(machine);
     return rc;
 }

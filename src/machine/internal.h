@@ -93,8 +93,10 @@ int machine_debug_init(struct vmm_machine *machine);
 void machine_debug_fini(struct vmm_machine *machine);
 /* Every vCPU is there, and none runs yet. */
 int machine_debug_start(struct vmm_machine *machine, struct vmm_error *err);
-/* The machine is about to resume: registers may have been changed. */
-void machine_debug_resume(struct vmm_machine *machine);
+/* The machine is about to resume: registers may have been changed.  True: it is
+ * being stepped, and resumes at the end of that, unless it is paused before. */
+bool machine_debug_resume(struct vmm_machine *machine);
+void machine_debug_pause(struct vmm_machine *machine);
 /* A debug exit, an emulation failure, or a read of a port: 0, 1, or NOBODY when
  * it is none of ours. */
 #define MACHINE_NOBODY 2

@@ -184,6 +184,8 @@ int vmm_machine_pause(struct vmm_machine *machine, int64_t timeout_ns)
     uint64_t since = vmm_now_ns();
     bool self = false;
 
+    if (VMM_FEATURE_DEBUG)
+        machine_debug_pause(machine);
     for (size_t i = 0; i < machine->vcpu_count; i++) {
         vmm_vcpu_request_pause(machine->vcpus[i]->vcpu);
         self = self || vmm_vcpu_is_self(machine->vcpus[i]->vcpu);
@@ -201,8 +203,8 @@ int vmm_machine_pause(struct vmm_machine *machine, int64_t timeout_ns)
 
 int vmm_machine_resume(struct vmm_machine *machine)
 {
-    if (VMM_FEATURE_DEBUG)
-        machine_debug_resume(machine);
+    if (VMM_FEATURE_DEBUG && machine_debug_resume(machine))
+        return 0;
     for (size_t i = 0; i < machine->vcpu_count; i++)
         vmm_vcpu_request_resume(machine->vcpus[i]->vcpu);
     return 0;

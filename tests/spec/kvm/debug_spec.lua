@@ -404,16 +404,19 @@ describe("vm:step", function()
 
     it("is over when a handler that it calls resumes the VM, which runs on", function()
         local vm <close> = flat32.vm "\xe6\x44\x90\xeb\xfb" -- again: out; nop; jmp again
-        local stepping, writes = false, 0
+        local stepping, writes, state = false, 0, nil
         assert(vm:device { pio = { 0x44, 1 }, write = function()
             writes = writes + 1
-            if stepping then vm:resume() end
+            if not stepping then return end
             stepping = false
+            assert.is_true(vm:resume())
+            state = vm.vcpus[1].state
         end })
         assert(vm:start())
         assert(vm:pause(10))
         stepping = true
-        assert.same({ nil, "vCPU 0 is not paused", "EBUSY" }, { vm:step { count = 1000 } })
+        assert.same({ nil, "the VM has been resumed", "EBUSY" }, { vm:step { count = 1000 } })
+        assert.equal("paused", state) -- nothing took the exit from the handler meanwhile
         local before, deadline = writes, vmm.now() + 10
         while writes < before + 3 and vmm.now() < deadline do
             vmm.step(0.001)
@@ -421,6 +424,19 @@ describe("vm:step", function()
         assert.is_true(writes >= before + 3)
         assert.is_nil(vm:stopped())
         assert.equal("running", vm.vcpus[1].state)
+    end)
+
+    it("goes on when a handler has resumed the VM and paused it again", function()
+        local vm <close> = flat32.vm "\xe6\x44\x90\xeb\xfb"
+        local writes = 0
+        assert(vm:device { pio = { 0x44, 1 }, write = function()
+            writes = writes + 1
+            vm:resume()
+            vm:pause()
+        end })
+        assert(vm:start { paused = true })
+        assert.equal(30, assert(vm:step { count = 30 }).steps)
+        assert.same({ 10, "paused" }, { writes, vm.vcpus[1].state })
     end)
 
     it("is refused while the vCPU runs, and ends with the VM", function()
