@@ -267,6 +267,15 @@ static int check_end(struct vmm_machine *machine, const struct vmm_vcpu *vcpu,
     return check_rest(vcpu, err);
 }
 
+/* Before each step: a handler that the last one has called may have added some.
+ */
+static void lift_all(struct vmm_machine *machine)
+{
+    pthread_mutex_lock(&machine->debug->lock);
+    debug_table_lift_all(&machine->debug->table, vmm_vm_memory(machine->vm));
+    pthread_mutex_unlock(&machine->debug->lock);
+}
+
 static int step_many(struct vmm_machine *machine, struct machine_vcpu *slot,
                      uint64_t count, uint64_t deadline, uint64_t *steps,
                      struct vmm_error *err)
@@ -277,6 +286,7 @@ static int step_many(struct vmm_machine *machine, struct machine_vcpu *slot,
         int rc = check_end(machine, slot->vcpu, deadline, err);
         if (rc)
             return rc;
+        lift_all(machine);
         uint64_t now = vmm_now_ns();
         int64_t left = now < deadline ? (int64_t)(deadline - now) : 0;
         enum debug_step end = debug_single_step(machine, slot, left, &dr6);
@@ -293,13 +303,12 @@ int vmm_machine_step(struct vmm_machine *machine, size_t vcpu, uint64_t count,
                      int64_t timeout_ns, uint64_t *steps, struct vmm_error *err)
 {
     struct machine_debug *debug = machine->debug;
-    struct vmm_memory *memory = vmm_vm_memory(machine->vm);
     uint64_t deadline =
         timeout_ns < 0 ? INT64_MAX : vmm_now_ns() + (uint64_t)timeout_ns;
 
     vmm_error_clear(err);
     *steps = 0;
-    if (vcpu >= machine->vcpu_count || !memory)
+    if (vcpu >= machine->vcpu_count || !vmm_vm_memory(machine->vm))
         return vmm_error_set(err, EINVAL,
                              "the VM has no vCPU %zu, or no memory", vcpu + 1);
     struct machine_vcpu *slot = machine->vcpus[vcpu];
@@ -312,9 +321,6 @@ int vmm_machine_step(struct vmm_machine *machine, size_t vcpu, uint64_t count,
     begin_borrowing(debug);
     rc = debug_hold_others(machine, slot->vcpu);
     if (rc == 0) {
-        pthread_mutex_lock(&debug->lock);
-        debug_table_lift_all(&debug->table, memory);
-        pthread_mutex_unlock(&debug->lock);
         rc = step_many(machine, slot, count, deadline, steps, err);
         end_stepping(machine, slot, *steps > 0);
         debug_release_others(machine, slot->vcpu);

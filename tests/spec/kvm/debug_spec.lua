@@ -426,6 +426,17 @@ describe("vm:step", function()
         assert.equal("running", vm.vcpus[1].state)
     end)
 
+    it("passes a breakpoint that a handler has added on the way", function()
+        local vm <close> = flat32.vm "\xe6\x44\x90\x90\xeb\xfa" -- again: out; nop; nop; jmp again
+        local breakpoint
+        assert(vm:device { pio = { 0x44, 1 }, write = function()
+            breakpoint = breakpoint or assert(vm:breakpoint { at = START + 3 })
+        end })
+        assert.same({ vcpu = 1, rip = START, steps = 4 }, vm:step { count = 4, timeout = 5 })
+        assert.equal(0, breakpoint.hits)
+        assert.equal(START + 3, assert(vm:step { count = 2 }).rip)
+    end)
+
     it("goes on when a handler has resumed the VM and paused it again", function()
         local vm <close> = flat32.vm "\xe6\x44\x90\xeb\xfb"
         local writes = 0
