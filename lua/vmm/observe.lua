@@ -1,32 +1,14 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- The options `metrics` and `trace` of a VM: files that are written while it runs and at its end.
 
+local core = require "vmm.core"
+local file = require "vmm.file"
 local json = require "vmm.json"
 local metrics = require "vmm.metrics"
 local sched = require "vmm.sched"
 require "vmm.trace"
 
 local observe = {}
-
--- Replaces a file at once, so that whoever reads it finds it whole.
-local function replace(path, text)
-    local beside = path .. ".new"
-    local file, message = io.open(beside, "w")
-    if not file then return nil, "cannot write " .. message, "EIO" end
-    local written, why = file:write(text)
-    local closed, later = file:close()
-    if not written or not closed then
-        os.remove(beside)
-        return nil, ("cannot write %s: %s"):format(beside, why or later), "EIO"
-    end
-    local renamed
-    renamed, message = os.rename(beside, path)
-    if not renamed then
-        os.remove(beside)
-        return nil, "cannot write " .. message, "EIO"
-    end
-    return true
-end
 
 -- stop: how the VM ended, once it has.
 local function write_metrics(vm, options, stop)
@@ -35,7 +17,9 @@ local function write_metrics(vm, options, stop)
     now.every = options.every
     local text = options.format == "json" and json.encode(now) .. "\n"
         or metrics.prometheus(now)
-    return replace(options.path, text)
+    return file.write(options.path, function(put)
+        put(text)
+    end)
 end
 
 -- Writes again and again; what is forgotten by the script is not kept by this.
@@ -51,22 +35,30 @@ local function keep_writing(vm, options)
     end)
 end
 
--- The last of each file: at the VM's end, or before it is closed.
+-- The last of each file: at the VM's end, or before it is closed. What can't be written of one of
+-- them does not keep the other from being written.
 local function finish(vm, options, trace, stop)
     if vm.observed then return end
     vm.observed = true
-    if options.metrics then assert(write_metrics(vm, options.metrics, stop)) end
+    local ok, message, done, why = true, nil, true, nil
+    if options.metrics then
+        ok, message = write_metrics(vm, options.metrics, stop)
+    end
     if trace then
         trace:stop()
-        assert(trace:write(options.trace.path))
+        done, why = trace:write(options.trace.path)
     end
+    if ok and done then return end
+    error(ok and why or done and message or message .. "; " .. why, 0)
 end
 
 -- Is the path one that can be written? A trace comes at the very end: to be told then is too late.
 local function check_writable(path)
-    local file, message = io.open(path, "a")
-    if not file then return nil, "cannot write " .. message, "EIO" end
-    file:close()
+    local fresh = core.file_kind(path) == nil
+    local handle, message = io.open(path, "a")
+    if not handle then return nil, "cannot write " .. message, "EIO" end
+    handle:close()
+    if fresh then os.remove(path) end
     return true
 end
 

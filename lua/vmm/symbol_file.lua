@@ -6,6 +6,7 @@
 
 local argument = require "vmm.argument"
 local core = require "vmm.core"
+local files = require "vmm.file"
 
 local methods = core.classes["vmm.vm"]
 
@@ -130,14 +131,9 @@ end
 
 -- Writes the file; true, or nil, message, code.
 function symbol_file.write(path, tables)
-    local file, message = io.open(path, "wb")
-    local ok = file
-    if file then
-        ok, message = file:write(symbol_file.image(tables))
-        if not file:close() then ok = nil end
-    end
-    if ok then return true end
-    return nil, "cannot write the symbols: " .. tostring(message), "EIO"
+    return files.write(path, function(put)
+        put(symbol_file.image(tables))
+    end)
 end
 
 -- vm:write_symbols(path) -> true, or nil, message, code: the symbols of the guest's kernel and its

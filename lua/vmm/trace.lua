@@ -3,6 +3,7 @@
 
 local argument = require "vmm.argument"
 local core = require "vmm.core"
+local file = require "vmm.file"
 local json = require "vmm.json"
 require "vmm.vm" -- whose methods here take the place of those that load this
 
@@ -160,23 +161,14 @@ function Trace:write(path)
     argument.type("trace:write: path", path, "string")
     local ok, message, code = usable(self)
     if not ok then return nil, message, code end
-    local file
-    file, message = io.open(path, "w")
-    if not file then return nil, "cannot write " .. message, "EIO" end
-    local separator, failure = '{"displayTimeUnit":"ns","traceEvents":[\n', nil
-    local function put(...)
-        local written, why = file:write(...)
-        failure = failure or not written and why
-    end
-    local lost = export(self, function(text)
-        put(separator, text)
-        separator = ",\n"
+    return file.write(path, function(put)
+        local separator = '{"displayTimeUnit":"ns","traceEvents":[\n'
+        local lost = export(self, function(text)
+            put(separator, text)
+            separator = ",\n"
+        end)
+        put('\n],"otherData":', json.encode { lost_events = lost }, "}\n")
     end)
-    put('\n],"otherData":', json.encode { lost_events = lost }, "}\n")
-    ok, message = file:close()
-    failure = failure or not ok and message
-    if failure then return nil, ("cannot write %s: %s"):format(path, failure), "EIO" end
-    return true
 end
 
 return Trace

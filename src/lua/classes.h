@@ -41,6 +41,7 @@ void console_pty_open(lua_State *L);
 void console_unix_open(lua_State *L);
 void events_open(lua_State *L);
 void virtual_open(lua_State *L);
+void file_open(lua_State *L);
 void socket_open(lua_State *L);
 void virtio_open(lua_State *L);
 void line_editor_open(lua_State *L);

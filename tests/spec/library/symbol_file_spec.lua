@@ -84,7 +84,7 @@ describe("a file of symbols", function()
 
     it("that cannot be written says why", function()
         local ok, message, code = symbol_file.write("/no/such/file", { table_of(LIST) })
-        assert.same({ nil, "cannot write the symbols: /no/such/file: No such file or directory",
+        assert.same({ nil, "cannot write /no/such/file: No such file or directory",
             "EIO" }, { ok, message, code })
     end)
 end)

@@ -69,9 +69,9 @@ describe("--metrics", function()
     end)
 
     it_here("that cannot be written is told before anything runs", function()
-        for option, file in pairs { metrics = "/nonexistent/m.new", trace = "/nonexistent/t" } do
+        for option, file in pairs { metrics = "/nonexistent/m", trace = "/nonexistent/t" } do
             local output, code = program.shell(("$vmm --%s path=%s --kernel %s")
-                :format(option, (file:gsub("%.new$", "")), HELLO))
+                :format(option, file, HELLO))
             assert.equal(("vmm-reference: cannot write %s: No such file or directory\n")
                 :format(file), output)
             assert.equal(1, code)
@@ -80,6 +80,18 @@ describe("--metrics", function()
 end)
 
 describe("--trace", function()
+    it_here("is there also when the metrics cannot be written at the end", function()
+        in_directory(function(path)
+            local output, code = program.shell(([[
+                $vmm --console file=/dev/null -e 'os.execute "rm %s/m; mkdir %s/m"' \
+                    --metrics path=%s/m --trace path=%s/t --kernel %s
+            ]]):format(path, path, path, path, HELLO))
+            assert.matches("cannot write [^\n]*/m: Is a directory", output)
+            assert.equal(1, code)
+            assert.truthy(json.decode(read(path .. "/t")).traceEvents)
+        end)
+    end)
+
     it_here("leaves the last exits of the run", function()
         in_directory(function(path)
             assert.equal("", (program.shell(("$vmm --console file=/dev/null --trace "
