@@ -36,7 +36,8 @@ VMM_API int vmm_symbols_new(struct vmm_symbols **symbols,
 /* symbols may be NULL. */
 VMM_API void vmm_symbols_free(struct vmm_symbols *symbols);
 
-/* Add one; the name is copied, and may hold no 0.  -E2BIG beyond a limit above,
+/* Add one; the name is copied, what is no printable ASCII in it as '?'; it may
+ * hold no 0.  -E2BIG beyond a limit above,
  * -ENOMEM. */
 VMM_API int vmm_symbols_add(struct vmm_symbols *symbols, uint64_t address,
                             uint64_t size, char type, const char *name,

@@ -19,7 +19,7 @@ struct vmm_types;
 /*
  * Parse BTF (Documentation/bpf/btf.rst) by libbpf, which is opened on first
  * use: -ENOSYS where it is not installed.  bytes may be a guest's and are
- * copied; -ENOEXEC when they are no BTF.
+ * copied; -ENOEXEC when they are no BTF, or a name is no printable ASCII.
  */
 VMM_API int vmm_types_new(const void *bytes, size_t size,
                           struct vmm_types **types, struct vmm_error *err);

@@ -17,8 +17,8 @@ local function write_all(handle, fill)
     return filled and not failure, failure, not filled and err or nil
 end
 
--- What is no file of its own (a device, a pipe, a link) is not replaced, but written to; and so is a
--- file in a directory where none can be made.
+-- What is no file of its own (a device, a pipe, a link) is not replaced, but written to; and so is
+-- a file in a directory where none can be made.
 local function open(path)
     local kind = core.file_kind(path)
     if kind == nil or kind == "file" then

@@ -72,6 +72,14 @@ static bool grow(void **items, size_t *room, size_t used, size_t more,
     return true;
 }
 
+/* Names are shown on terminals, which are not to obey a guest's. */
+static void copy_name(char *to, const char *name, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        to[i] = name[i] > ' ' && name[i] <= '~' ? name[i] : '?';
+    to[bytes] = '\0';
+}
+
 int vmm_symbols_add(struct vmm_symbols *symbols, uint64_t address,
                     uint64_t size, char type, const char *name,
                     size_t name_bytes, struct vmm_error *err)
@@ -100,9 +108,8 @@ int vmm_symbols_add(struct vmm_symbols *symbols, uint64_t address,
                        .size = size,
                        .name = (uint32_t)symbols->text_used,
                        .type = type};
-    memcpy(symbols->text + symbols->text_used, name, name_bytes);
-    symbols->text_used += name_bytes;
-    symbols->text[symbols->text_used++] = '\0';
+    copy_name(symbols->text + symbols->text_used, name, name_bytes);
+    symbols->text_used += name_bytes + 1;
     return 0;
 }
 

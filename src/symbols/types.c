@@ -63,12 +63,29 @@ static int check_header(const void *bytes, size_t size, struct vmm_error *err)
     return 0;
 }
 
+/* Names are shown on terminals, which are not to obey a guest's.  A kernel has
+ * no others than these. */
+static int check_names(const uint8_t *bytes, struct vmm_error *err)
+{
+    struct btf_header header;
+
+    memcpy(&header, bytes, sizeof(header));
+    const uint8_t *text = bytes + sizeof(header) + header.str_off;
+    for (uint32_t i = 0; i < header.str_len; i++)
+        if (text[i] && (text[i] < ' ' || text[i] > '~'))
+            return vmm_error_set(
+                err, ENOEXEC, "BTF: a name has the character 0x%02x", text[i]);
+    return 0;
+}
+
 int vmm_types_new(const void *bytes, size_t size, struct vmm_types **result,
                   struct vmm_error *err)
 {
     vmm_error_clear(err);
     *result = NULL;
     int ret = check_header(bytes, size, err);
+    if (!ret)
+        ret = check_names(bytes, err);
     if (ret)
         return ret;
     struct vmm_types *types = calloc(1, sizeof(*types));

@@ -250,6 +250,23 @@ static void bytes_that_are_no_elf_have_no_symbols(void **state)
     vmm_symbols_free(symbols);
 }
 
+static void a_name_has_nothing_that_a_terminal_obeys(void **state)
+{
+    static const char name[] = "a\033[2J\177 \302\233z~";
+    struct vmm_symbols *symbols;
+    struct vmm_symbol symbol;
+    struct vmm_error err;
+
+    (void)state;
+    assert_int_equal(vmm_symbols_new(&symbols, &err), 0);
+    assert_int_equal(
+        vmm_symbols_add(symbols, 1, 1, 't', name, strlen(name), &err), 0);
+    assert_int_equal(vmm_symbols_finish(symbols, &err), 0);
+    assert_int_equal(vmm_symbols_at(symbols, 1, &symbol), 0);
+    assert_string_equal(symbol.name, "a?[2J????z~");
+    vmm_symbols_free(symbols);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +281,7 @@ int main(void)
         cmocka_unit_test(what_is_no_map_is_refused_by_its_line),
         cmocka_unit_test(debian_s_stub_is_called_one),
         cmocka_unit_test(a_name_beyond_the_limit_is_refused),
+        cmocka_unit_test(a_name_has_nothing_that_a_terminal_obeys),
         cmocka_unit_test(an_elf_file_s_symbols_are_moved_by_the_slide),
         cmocka_unit_test(bytes_that_are_no_elf_have_no_symbols),
     };

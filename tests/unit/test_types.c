@@ -220,6 +220,21 @@ static void sections_outside_the_bytes_are_refused(void **state)
     assert_int_equal(parse(broken, size), -ENOEXEC);
 }
 
+static void names_that_a_terminal_might_obey_are_refused(void **state)
+{
+    uint8_t bytes[4096];
+    size_t size = lay_out(bytes);
+
+    (void)state;
+    assert_int_equal(parse(bytes, size), 0);
+    bytes[size - 2] = 0x1b; /* of the last name */
+    assert_int_equal(parse(bytes, size), -ENOEXEC);
+    bytes[size - 2] = 0x9b;
+    assert_int_equal(parse(bytes, size), -ENOEXEC);
+    bytes[size - 2] = ' ';
+    assert_int_equal(parse(bytes, size), 0);
+}
+
 static void types_that_contain_themselves_end(void **state)
 {
     struct btf_bytes btf;
@@ -261,6 +276,7 @@ int main(void)
         TEST(a_type_that_is_not_there_is_not_found),
         TEST(members_are_listed_in_their_order),
         cmocka_unit_test(sections_outside_the_bytes_are_refused),
+        cmocka_unit_test(names_that_a_terminal_might_obey_are_refused),
         cmocka_unit_test(types_that_contain_themselves_end),
     };
 

@@ -11,6 +11,7 @@ local NAME_AT = 8 -- of the type, where the search begins
 local PATTERN = "\0\0\0\0VMCOREINFO\0"
 local HEADER_BYTES = 24
 local TEXT_BYTES_MAX = PAGE
+local RELEASE_BYTES = 64 -- of struct new_utsname, its end included
 
 local KERNEL_MAP = 0xffffffff80000000 -- __START_KERNEL_map: where the image is, before any slide
 
@@ -37,7 +38,9 @@ end
 
 -- "KERNELOFFSET=10c00000", "SYMBOL(_stext)=ffffffff81000000", "NUMBER(phys_base)=-4096".
 local function parse(text)
-    local info = { symbols = {}, numbers = {}, release = text:match("^OSRELEASE=([^\n]*)") }
+    -- The release gets into messages: a terminal shall not obey it.
+    local release = text:match("^OSRELEASE=([^\n]*)"):sub(1, RELEASE_BYTES):gsub("[^ -~]", "?")
+    local info = { symbols = {}, numbers = {}, release = release }
     for name, value in text:gmatch("SYMBOL%(([%w_]+)%)=(%x+)\n") do
         info.symbols[name] = tonumber(value, 16)
     end

@@ -5,6 +5,7 @@
 local orc = {}
 
 local ENTRY_BYTES = 6
+local ENTRIES_MAX = 1 << 26 -- of a table; more is a lie of the guest's
 
 -- Registers that an entry may name; fixed since ORC came.
 local REGISTERS = {
@@ -80,6 +81,7 @@ end
 -- is relative to where it stands.
 local function search(vm, table_, ip)
     local low, high = 0, table_.count
+    if high > ENTRIES_MAX then return nil end
     while low < high do
         local middle = (low + high) // 2
         local at = table_.ips + 4 * middle

@@ -12,6 +12,7 @@ local MODULES_MAX = 512
 local SYMBOL_BYTES = 24 -- struct elf64_sym
 local MODULE_SYMBOLS_MAX = 1 << 20 -- of all modules
 local MODULE_TEXT_MAX = 16 << 20
+local NAME_BYTES_MAX = 511 -- of a symbol
 
 -- ---- per-CPU variables ------------------------------------------------------------------
 
@@ -122,13 +123,13 @@ local function read_symbols(self)
     -- The last name ends somewhere in its page, if not before.
     local text = most < MODULE_TEXT_MAX
         and (vm:read_virtual(strings, most + 512) or vm:read_virtual(strings, most + 1)) or ""
-    text = text .. "\0"
     local types = vm:read_virtual(vm:fetch_integer(self.kallsyms, "typetab") or 0, count) or ""
     for index = 0, count - 1 do
         local name, _, _, section, address, size = ("<I4BBI2i8i8"):unpack(bytes,
             index * SYMBOL_BYTES + 1)
-        name = name < #text and ("z"):unpack(text, name + 1) or ""
-        if section ~= 0 and name ~= "" and #name < 512 and self:has(address) then
+        -- No more than that is copied: all of them may begin in one that has no end.
+        name = text:sub(name + 1, name + 1 + NAME_BYTES_MAX):match "^[^\0]*"
+        if section ~= 0 and name ~= "" and #name <= NAME_BYTES_MAX and self:has(address) then
             local kind = types:sub(index + 1, index + 1)
             result[#result + 1] = { address, name, kind:match("%a") or "t", size }
         end

@@ -65,7 +65,16 @@ local function field_of(vm, id, path)
     return fields[path], message, code
 end
 
+-- What sizes there are of those; another one is a lie of the guest's.
+local INTEGER_BYTES = { [1] = true, [2] = true, [4] = true, [8] = true, [16] = true }
+local FLOAT_BYTES = { [2] = true, [4] = true, [8] = true, [12] = true, [16] = true }
+
+local function impossible(kind)
+    return nil, ("the guest's kernel has no %s of %d bytes"):format(kind.kind, kind.size), "ENOEXEC"
+end
+
 local function read_integer(vm, kind, address)
+    if not INTEGER_BYTES[kind.size] then return impossible(kind) end
     local first = kind.shift or 0
     local bytes = kind.bits and (first + kind.bits + 7) // 8 or kind.size
     if bytes > 8 or kind.size > 8 then return vm:read_virtual(address, kind.size) end
@@ -81,6 +90,7 @@ local function read_integer(vm, kind, address)
 end
 
 local function read_float(vm, kind, address)
+    if not FLOAT_BYTES[kind.size] then return impossible(kind) end
     local text, message, code = vm:read_virtual(address, kind.size)
     if not text then return nil, message, code end
     local format = kind.size == 4 and "<f" or kind.size == 8 and "<d"
