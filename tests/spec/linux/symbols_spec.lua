@@ -204,7 +204,7 @@ describe("A kernel that has moved itself", function()
         assert_frames({ "do_idle", "cpu_startup_entry", "rest_init" }, trace)
         assert.equal("secondary_startup_64_no_verify", names(trace)[#trace])
         assert.equal("end", trace.ends)
-        assert.matches("^Call Trace:\n .*\n do_idle%+0x%x+\n cpu_startup_entry%+0x%x+\n",
+        assert.matches("^Call Trace:\n.* do_idle%+0x%x+\n cpu_startup_entry%+0x%x+\n",
             tostring(trace))
     end)
 
