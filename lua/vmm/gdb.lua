@@ -46,6 +46,8 @@ end
 --   symbols  the file that "monitor symbols" writes: the symbols of the guest's kernel
 function gdb.serve(vm, options)
     options = argument.options("vm:gdb", options, { "unix", "tcp", "host", "lua", "symbols" })
+    if options.symbols ~= nil then argument.type("vm:gdb: symbols", options.symbols, "string") end
+    if options.lua ~= nil then argument.type("vm:gdb: lua", options.lua, "boolean") end
     if type(vm.vcpus) ~= "table" or not vm.vcpus[1] then
         error("vm:gdb: the VM has no vCPU (in vm.vcpus)", 2)
     end

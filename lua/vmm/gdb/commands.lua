@@ -250,6 +250,7 @@ end
 -- ---- questions -------------------------------------------------------------------------------
 
 local function supported(session, rest)
+    session.features = {}
     for feature in rest:gmatch "([%w-]+)%+" do
         session.features[feature] = true
     end

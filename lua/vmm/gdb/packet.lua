@@ -76,29 +76,23 @@ local Parser = {}
 Parser.__index = Parser
 
 function packet.parser()
-    return setmetatable({ buffer = "" }, Parser)
+    return setmetatable({ buffer = "", at = 1 }, Parser)
 end
 
 function Parser:feed(bytes)
-    self.buffer = self.buffer .. bytes
+    self.buffer, self.at = self.buffer:sub(self.at) .. bytes, 1
 end
 
 -- What comes before the next packet: an interrupt, or an answer to what was sent.
 local ALONE = { [INTERRUPT] = "interrupt", ["+"] = "ack", ["-"] = "nak" }
 
-local function take(self, count)
-    self.buffer = self.buffer:sub(count + 1)
-end
-
 local function next_packet(self)
-    local stop = self.buffer:find("#", 2, true)
-    if not stop or #self.buffer < stop + 2 then
-        if (stop or #self.buffer) > packet.MAX_BYTES + 1 then return "overflow" end
-        return nil
-    end
-    if stop > packet.MAX_BYTES + 2 then return "overflow" end
-    local payload, sum = self.buffer:sub(2, stop - 1), self.buffer:sub(stop + 1, stop + 2)
-    take(self, stop + 2)
+    local at = self.at
+    local stop = self.buffer:find("#", at + 1, true)
+    if (stop or #self.buffer + 1) - at > packet.MAX_BYTES + 1 then return "overflow" end
+    if not stop or #self.buffer < stop + 2 then return nil end
+    local payload, sum = self.buffer:sub(at + 1, stop - 1), self.buffer:sub(stop + 1, stop + 2)
+    self.at = stop + 3
     if sum:find "%X" or tonumber(sum, 16) ~= checksum(payload) then return "bad" end
     return "packet", payload
 end
@@ -107,13 +101,12 @@ end
 -- "ack", "nak", "bad" (a packet with a wrong checksum), "overflow" (one that is too long: the
 -- stream is lost), or nil when there is none yet. Bytes between packets mean nothing.
 function Parser:next()
-    while self.buffer ~= "" do
-        local first = self.buffer:sub(1, 1)
+    while self.at <= #self.buffer do
+        local first = self.buffer:sub(self.at, self.at)
         if first == "$" then return next_packet(self) end
-        take(self, 1)
+        self.at = self.at + 1
         if ALONE[first] then return ALONE[first] end
-        local noise = self.buffer:match "^[^$\3+-]+"
-        if noise then take(self, #noise) end
+        self.at = self.buffer:find("[$\3+-]", self.at) or #self.buffer + 1
     end
     return nil
 end

@@ -26,9 +26,19 @@ local LOAD = {
     end,
 }
 
+-- KVM refuses a CR0 that no CPU has, for instance, and the property raises; here it is but a
+-- debugger's mistake.
+local function set(vcpu, name, value)
+    local ok, message = pcall(function()
+        vcpu[name] = value
+    end)
+    if ok then return true end
+    return nil, message, "EINVAL"
+end
+
 local STORE = {
-    regs = function(vcpu, regs) vcpu.regs = regs return true end,
-    sregs = function(vcpu, sregs) vcpu.sregs = sregs return true end,
+    regs = function(vcpu, regs) return set(vcpu, "regs", regs) end,
+    sregs = function(vcpu, sregs) return set(vcpu, "sregs", sregs) end,
     xsave = function(vcpu, bytes) return vcpu:set_state("xsave", bytes) end,
     k_gs_base = function(vcpu, value) return vcpu:set_msrs { [K_GS_BASE] = value } end,
 }

@@ -240,7 +240,10 @@ function Session:step(thread)
             break
         end
         fill(self) -- a vCPU that is halted may never get there
-        local kind = next_event(self)
+        local kind
+        repeat -- a packet meanwhile means nothing
+            kind = next_event(self)
+        until kind ~= "packet"
         if self.gone then return nil end
         if kind == "interrupt" then
             stands(self, thread, SIGINT)

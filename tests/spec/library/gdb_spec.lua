@@ -5,6 +5,7 @@ local client = require "tests.spec.support.gdb_client"
 local fake_vm = require "tests.spec.support.fake_vm"
 local gdb = require "vmm.gdb"
 local packet = require "vmm.gdb.packet"
+local registers = require "vmm.gdb.registers"
 local process = require "vmm.process"
 local vmm = require "vmm"
 
@@ -37,6 +38,20 @@ describe("a packet", function()
 
     it("with a wrong or senseless checksum is bad, and the next one is not", function()
         assert.same({ "bad", "bad", "packet:OK" }, all "$OK#9b$OK#zz$OK#9a")
+    end)
+
+    it("costs as much behind many bytes as behind few", function()
+        local parser = packet.parser()
+        local bytes = ("+"):rep(1 << 16) .. "$OK#9a"
+        parser:feed(bytes)
+        collectgarbage()
+        collectgarbage "stop"
+        local before, acks = collectgarbage "count", 0
+        while parser:next() == "ack" do acks = acks + 1 end
+        local taken = collectgarbage "count" - before
+        collectgarbage "restart"
+        assert.equal(1 << 16, acks)
+        assert.is_true(taken < 1024, taken)
     end)
 
     it("that has no end in sight is an overflow", function()
@@ -231,6 +246,16 @@ describe("gdb's stub", function()
         assert.equal("OK", debugger:ask(("P%x=%s"):format(number_of "ftag", "fcff0000")))
         assert.equal("fcff0000", debugger:ask(("p%x"):format(number_of "ftag")))
         assert.equal(1, vm.vcpus[1].states.xsave:byte(5))
+    end)
+
+    it("refuses a value that KVM refuses, and stays", function()
+        local debugger <close> = attach()
+        local number
+        for index, register in ipairs(registers.list(vm.vcpus[1])) do
+            if register.name == "cr0" then number = index - 1 end
+        end
+        assert.equal("E16", debugger:ask(("P%x=ffffffffffffffff"):format(number)))
+        assert.equal("QC1", debugger:ask "qC")
     end)
 
     it("reads all registers, and writes back but what has changed", function()
@@ -564,6 +589,8 @@ describe("gdb's stub", function()
     it("says what is wrong with its options", function()
         for _, case in ipairs {
             { {}, "give one of: unix, tcp" },
+            { { unix = path, symbols = 5 }, "vm:gdb: symbols must be a string, not 5" },
+            { { unix = path, lua = "yes" }, 'vm:gdb: lua must be a boolean, not "yes"' },
             { { unix = path, port = 1 }, "unknown option \"port\"" },
         } do
             local ok, message = pcall(gdb.serve, vm, case[1])

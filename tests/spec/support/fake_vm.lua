@@ -34,7 +34,11 @@ local function vcpu(id)
             assert(self.state ~= "running", "the vCPU runs")
             return hidden[name]
         end,
-        __newindex = hidden,
+        __newindex = function(self, name, value)
+            -- As KVM refuses what no CPU has.
+            assert(name ~= "sregs" or value.cr0 ~= -1, "KVM can't set sregs: Invalid argument")
+            if hidden[name] ~= nil then hidden[name] = value else rawset(self, name, value) end
+        end,
     })
     function self.get_state(_, name) return self.states[name] end
     function self.set_state(_, name, bytes)
