@@ -28,6 +28,27 @@ function argument.type(what, value, wanted, level)
     return value
 end
 
+-- Checks an integer, from least to most where they are given.
+function argument.integer(what, value, least, most, level)
+    if math.type(value) ~= "integer" then
+        fail(level, "%s must be an integer, not %s", what, text.show(value))
+    elseif least and (value < least or value > most) then
+        fail(level, "%s must be %d to %d, not %d", what, least, most, value)
+    end
+    return value
+end
+
+-- Checks the index of a vCPU in vm.vcpus; returns the vCPU.
+function argument.vcpu(what, vm, index, level)
+    local vcpus = vm.vcpus or {}
+    local vcpu = math.type(index) == "integer" and vcpus[index]
+    if not vcpu then
+        fail(level, "%s: there is no vCPU %s, but %s", what, text.show(index),
+            vcpus[1] and "1 to " .. #vcpus or "none in vm.vcpus")
+    end
+    return vcpu
+end
+
 -- Checks that a value can be called.
 function argument.callable(what, value, level)
     if type(value) ~= "function" and not (getmetatable(value) or {}).__call then

@@ -46,7 +46,7 @@ end
 -- An address, or nil, message, code.
 local function resolve(vm, what, at)
     if math.type(at) == "integer" then return at end
-    argument.type(what .. ": at", at, "string", 5)
+    argument.check(type(at) == "string", what .. ": at", "an address or a symbol's name", at, 4)
     if not vm.symbol then
         return nil, ("%s: %q: this build knows no symbols: give an address"):format(what, at),
             "ENOTSUP"
@@ -55,9 +55,18 @@ local function resolve(vm, what, at)
 end
 
 -- The index of the vCPU whose page tables count.
-local function check_vcpu(what, index)
+local function check_vcpu(what, vm, index)
     if index == nil then return 1 end
-    return argument.check(math.type(index) == "integer", what .. ": vcpu", "an index", index, 4)
+    if vm.vcpus then
+        argument.vcpu(what, vm, index, 4)
+    else
+        argument.integer(what .. ": vcpu", index, nil, nil, 4)
+    end
+    return index
+end
+
+local function check_boolean(what, value)
+    if value ~= nil then argument.type(what, value, "boolean", 4) end
 end
 
 -- ---- breakpoints and watchpoints --------------------------------------------------------
@@ -112,8 +121,8 @@ local function options_of(what, given, names)
             if key ~= 1 then options[key] = value end
         end
     end
-    if fn ~= nil then argument.callable(what .. ": fn", fn, 5) end
-    return argument.options(what, options, names, 5), fn
+    if fn ~= nil then argument.callable(what .. ": fn", fn, 4) end
+    return argument.options(what, options, names, 4), fn
 end
 
 local function add(vm, breakpoint, kind, len, vcpu)
@@ -135,7 +144,8 @@ function methods.breakpoint(vm, options)
     local what = "vm:breakpoint"
     local fn
     options, fn = options_of(what, options, { "at", "hardware", "vcpu" })
-    local vcpu = check_vcpu(what, options.vcpu)
+    check_boolean(what .. ": hardware", options.hardware)
+    local vcpu = check_vcpu(what, vm, options.vcpu)
     local address, message, code = resolve(vm, what, options.at)
     if not address then return nil, message, code end
     local hardware = options.hardware and true or false
@@ -177,7 +187,8 @@ function methods.watchpoint(vm, options)
     argument.check(len == 1 or len == 2 or len == 4 or len == 8, what .. ": len", "1, 2, 4 or 8",
         len)
     argument.check(access == "w" or access == "rw", what .. ": access", '"w" or "rw"', access)
-    local vcpu = check_vcpu(what, options.vcpu)
+    check_boolean(what .. ": single_step", options.single_step)
+    local vcpu = check_vcpu(what, vm, options.vcpu)
     local address, message, code = resolve(vm, what, options.at)
     if not address then return nil, message, code end
     argument.check(address % len == 0, what .. ": at", "a multiple of len", address)
@@ -222,6 +233,8 @@ function methods.wait_break(vm, where, options)
     options = argument.options("vm:wait_break", options, { "timeout" })
     local breakpoint, message, code
     if where ~= nil then
+        argument.check(math.type(where) == "integer" or type(where) == "string",
+            "vm:wait_break: where", "an address or a symbol's name", where)
         breakpoint, message, code = vm:breakpoint { at = where }
         if not breakpoint then return nil, message, code end
     end
@@ -246,7 +259,7 @@ end
 -- runs, "ETIMEDOUT", "ECANCELED" when the VM has ended.
 function methods.step(vm, options)
     options = argument.options("vm:step", options, { "vcpu", "count", "timeout" })
-    local index = check_vcpu("vm:step", options.vcpu)
+    local index = check_vcpu("vm:step", vm, options.vcpu)
     local count = options.count or 1
     argument.check(math.type(count) == "integer" and count > 0, "vm:step: count",
         "a positive integer", count)

@@ -45,13 +45,13 @@ end
 --   lua      true: "monitor lua" may evaluate Lua
 --   symbols  the file that "monitor symbols" writes: the symbols of the guest's kernel
 function gdb.serve(vm, options)
-    options = argument.options("vm:gdb", options, { "unix", "tcp", "host", "lua", "symbols" })
+    if vm.closed then error("vm:gdb: the VM is closed", 2) end
+    local place = socket.check_place("vm:gdb", options, 0, { "lua", "symbols" })
     if options.symbols ~= nil then argument.type("vm:gdb: symbols", options.symbols, "string") end
     if options.lua ~= nil then argument.type("vm:gdb: lua", options.lua, "boolean") end
     if type(vm.vcpus) ~= "table" or not vm.vcpus[1] then
         error("vm:gdb: the VM has no vCPU (in vm.vcpus)", 2)
     end
-    local place = { unix = options.unix, tcp = options.tcp, host = options.host }
     local listener, message, code = socket.listen(place)
     if not listener then return nil, message, code end
     local self = setmetatable({

@@ -1,23 +1,19 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- What a script does to a running guest from outside: vm:nmi, vm:power_button.
 
+local argument = require "vmm.argument"
 local core = require "vmm.core"
-local text = require "vmm.text"
 
 local methods = core.classes["vmm.vm"]
 
 -- vm:nmi([index]) -> true, or nil, message, code: a non-maskable interrupt for every vCPU, or for
 -- the one of that index in vm.vcpus. A paused vCPU gets it when it goes on.
 function methods.nmi(vm, index)
-    local vcpus = vm.vcpus or {}
     if index ~= nil then
-        local vcpu = vcpus[index]
-        if not vcpu then
-            error(("vm:nmi: no vCPU %s: 1 to %d"):format(text.show(index), #vcpus), 2)
-        end
+        local vcpu = argument.vcpu("vm:nmi", vm, index)
         return vcpu:nmi()
     end
-    for _, vcpu in ipairs(vcpus) do
+    for _, vcpu in ipairs(vm.vcpus or {}) do
         local ok, message, code = vcpu:nmi()
         if not ok then return nil, message, code end
     end

@@ -208,6 +208,7 @@ end
 
 -- The table, or an array of tables of several VMs, in Prometheus' text format. Times are seconds.
 function metrics.prometheus(of)
+    argument.type("vmm.metrics.prometheus: metrics", of, "table")
     local out, parts = exposition(), {}
     local list = of.vcpus and { of } or of
     for _, one in ipairs(list) do

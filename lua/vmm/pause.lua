@@ -19,6 +19,9 @@ function methods.pause(vm, options)
     if type(options) == "table" then
         options = argument.options("vm:pause", options, { "timeout" }).timeout
     end
+    if options ~= nil then
+        options = math.max(0, argument.seconds("vm:pause: timeout", options))
+    end
     return vm:pause_vcpus(options)
 end
 

@@ -49,16 +49,16 @@ local function encode(name, place, value)
     if place.bytes then
         if type(value) ~= "string" or #value ~= place.bytes then
             error(("vcpu:reg: %s takes a string of %d bytes, not %s"):format(name, place.bytes,
-                type(value) == "string" and #value .. " of them" or text.show(value)), 4)
+                type(value) == "string" and #value .. " of them" or text.show(value)), 3)
         end
         return value
     end
     if math.type(value) ~= "integer" then
-        error(("vcpu:reg: %s takes an integer, not %s"):format(name, text.show(value)), 4)
+        error(("vcpu:reg: %s takes an integer, not %s"):format(name, text.show(value)), 3)
     end
     if place.size < 8 and value >> 8 * place.size ~= 0 then
         error(("vcpu:reg: 0x%x does not fit the %d bits of %s"):format(value, 8 * place.size,
-            name), 4)
+            name), 3)
     end
     return ("<i8"):pack(value):sub(1, place.size)
 end

@@ -8,6 +8,7 @@ local sched = require "vmm.sched"
 local socket = {}
 
 local READ_BYTES = 65536
+local PORT_MAX = 65535
 local RETRY_SECONDS = 0.01 -- a unix socket whose queue is full tells nobody when it has room
 
 local Socket = { __name = "vmm.socket" }
@@ -138,11 +139,33 @@ end
 
 -- ---- making them -----------------------------------------------------------------------------
 
+-- Checks { unix = path } or { tcp = port, host = address } and what else `names` says. Raises at
+-- the line of who called the function that calls this; returns the place alone.
+function socket.check_place(what, options, least_port, names, level)
+    level = level or 4
+    options = argument.options(what, options, { "unix", "tcp", "host", table.unpack(names or {}) },
+        level)
+    local place = { unix = options.unix, tcp = options.tcp, host = options.host }
+    if (place.unix == nil) == (place.tcp == nil) then
+        error(("%s: give one of: unix, tcp"):format(what), level - 1)
+    end
+    for _, key in ipairs { "unix", "host" } do
+        if place[key] ~= nil then
+            argument.type(("%s: %s"):format(what, key), place[key], "string", level)
+        end
+    end
+    if place.tcp ~= nil then
+        argument.integer(what .. ": tcp", place.tcp, least_port, PORT_MAX, level)
+    end
+    return place
+end
+
 -- vmm.listen{ unix = path } or { tcp = port, host = "127.0.0.1" } -> socket, or nil, message, code.
 -- Port 0: one that is free. What is at the path already is replaced only if it is a socket that
 -- nobody listens on any more; only this user may connect to it.
 function socket.listen(options)
-    local made, message, code = core.socket.listen(options)
+    local place = socket.check_place("vmm.listen", options, 0)
+    local made, message, code = core.socket.listen(place)
     if not made then return nil, message, code end
     return wrap(made)
 end
@@ -150,13 +173,8 @@ end
 -- vmm.connect{ unix = path } or { tcp = port, host = "127.0.0.1", timeout = seconds } -> socket, or
 -- nil, message, code. host is an IP address or "localhost".
 function socket.connect(options)
-    local place = {}
-    for key, value in pairs(type(options) == "table" and options or {}) do
-        place[key] = value
-    end
-    place.timeout = nil
-    local timeout = type(options) == "table" and options.timeout
-    check_timeout("vmm.connect", timeout or nil)
+    local place = socket.check_place("vmm.connect", options, 1, { "timeout" })
+    local timeout = options.timeout
     local deadline = timeout and core.now() + timeout
     while true do
         local made, connected, code = core.socket.connect(place)

@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- The live view of a VM: one frame of text from two tables of metrics.
 
+local argument = require "vmm.argument"
+
 local top = {}
 
 local ROWS = 12 -- of reasons, and of accesses, at the most
@@ -245,6 +247,7 @@ end
 -- top.frame(now [, before]) -> text: what happened between two tables of vm:metrics() of one VM, by
 -- the second; without the earlier one, since the start.
 function top.frame(now, before)
+    argument.type("vmm.metrics.top: now", now, "table")
     local seconds = before and now.time - before.time or now.uptime
     seconds = seconds > 0 and seconds or 1
     local lines = head(now, before, seconds)

@@ -85,8 +85,10 @@ end
 function Trace:events(index)
     local ok, message, code = usable(self)
     if not ok then return nil, message, code end
+    index = index == nil and 1 or index
+    argument.integer("trace:events: vcpu", index, 1, #self.vm:read_metrics().vcpus)
     local list, last_lost = {}, 0
-    for event, lost in each(self, index or 1) do
+    for event, lost in each(self, index) do
         list[#list + 1] = event
         last_lost = lost
     end

@@ -22,6 +22,7 @@
 struct socket_box {
     struct vmm_fd file;
     struct vmm_unix_listener unix_listener;
+    char place[128]; /* that it connects to, in words */
 };
 
 static struct socket_box *check_socket(lua_State *L)
@@ -158,6 +159,7 @@ static int socket_connect(lua_State *L)
     if (read_place(L, "vmm.connect", 1, &place, &err))
         return push_error(L, &err);
     struct socket_box *box = push_socket(L);
+    memcpy(box->place, place.text, sizeof(box->place));
     box->file.fd = open_stream(&place);
     int rc = box->file.fd < 0 ? -1
                               : connect(box->file.fd,
@@ -180,9 +182,11 @@ static int socket_connected(lua_State *L)
     int code = 0;
     socklen_t size = sizeof(code);
 
-    getsockopt(check_socket(L)->file.fd, SOL_SOCKET, SO_ERROR, &code, &size);
+    const struct socket_box *box = check_socket(L);
+    getsockopt(box->file.fd, SOL_SOCKET, SO_ERROR, &code, &size);
     if (code)
-        return push_errno(L, code, "cannot connect: %s", strerror(code));
+        return push_errno(L, code, "cannot connect to %s: %s", box->place,
+                          strerror(code));
     lua_pushboolean(L, 1);
     return 1;
 }

@@ -80,7 +80,12 @@ local function start(vm, command, environment)
 end
 
 local function run(command, on)
-    local made, message = on.vmm().vm(command.config)
+    local ok, message = code.check_pieces(command.given.e)
+    if not ok then
+        return 1, message
+    end
+    local made
+    made, message = on.vmm().vm(command.config)
     if not made then
         return 1, message
     end
@@ -94,7 +99,6 @@ local function run(command, on)
         return 1, refusal
     end
     local environment = code.environment(on, vm)
-    local ok
     ok, message = start(vm, command, environment)
     if not ok then
         return 1, message

@@ -12,15 +12,21 @@ function code.environment(on, vm)
         { __index = _G, __newindex = _G })
 end
 
---- Run the pieces of code that -e gave.
+--- Is what -e gave Lua?  @return true; or nil, message of one line
+function code.check_pieces(pieces)
+    for _, source in ipairs(pieces or {}) do
+        local chunk, message = load(source, "=(command line)", "t")
+        if not chunk then
+            return nil, message
+        end
+    end
+    return true
+end
+
+--- Run the pieces of code that -e gave, which have been checked.
 function code.run_pieces(pieces, environment)
     for _, source in ipairs(pieces or {}) do
-        local chunk, message = load(source, "=(command line)", "t",
-            environment)
-        if not chunk then
-            error(message, 0)
-        end
-        chunk()
+        assert(load(source, "=(command line)", "t", environment))()
     end
 end
 

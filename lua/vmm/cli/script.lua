@@ -65,6 +65,10 @@ end
 local function run(command, on)
     _G.arg = make_arg(command)
     local given, chunk = command.given, nil
+    local ok, wrong = code.check_pieces(given.e)
+    if not ok then
+        return 1, wrong
+    end
     if command.script then
         local message
         chunk, message = script.load(command)

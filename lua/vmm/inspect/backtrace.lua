@@ -103,8 +103,7 @@ end
 -- ---- where it begins --------------------------------------------------------------------
 
 local function of_vcpu(vm, index)
-    local vcpu = (vm.vcpus or {})[index] or error(("vm:backtrace: there is no vCPU %s"):format(
-        tostring(index)), 3)
+    local vcpu = argument.vcpu("vm:backtrace", vm, index, 4)
     local cr3, levels, code = vcpu:address_space()
     if not cr3 then return nil, levels, code end
     local regs, sregs = vcpu.regs, vcpu.sregs
@@ -177,7 +176,7 @@ local function frame_of(state)
     return frame
 end
 
--- vm:backtrace([vcpu_index [, { depth = 64 }]]) -> trace, the innermost frame first:
+-- vm:backtrace([vcpu_index] [, { depth = 64 }]) -> trace, the innermost frame first:
 -- { { address =, symbol =, size =, sp =, kind =, unsure = }, ..., ends = }; or nil, message, code:
 -- "EBUSY" while the vCPU runs. vm:backtrace(task): of a task that does not run, an object of
 -- vm:struct or its address.
@@ -186,8 +185,15 @@ end
 -- is the process's own). ends: "user", "end", "unknown" (the stack cannot be followed), "depth".
 -- tostring() gives what a kernel prints.
 function methods.backtrace(vm, what, options)
+    -- Options alone; an object of vm:struct has a metatable.
+    if type(what) == "table" and not getmetatable(what) and options == nil then
+        what, options = nil, what
+    end
     options = argument.options("vm:backtrace", options, { "depth" })
-    local depth = math.min(options.depth or DEPTH, DEPTH_MAX)
+    local depth = options.depth == nil and DEPTH or options.depth
+    argument.integer("vm:backtrace: depth", depth, 1, DEPTH_MAX)
+    argument.check(what == nil or math.type(what) == "integer" or type(what) == "table",
+        "vm:backtrace: of", "a vCPU's index or a task", what)
     if not vm.symbols then vm:load_symbols() end -- without, addresses have to do
     local state, message, code
     if what == nil or math.type(what) == "integer" and what >= 0 then

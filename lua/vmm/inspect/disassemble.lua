@@ -14,8 +14,7 @@ local CR0_PE = 1
 -- The mode that the vCPU's code segment sets: 64, 32 or 16 bits. That of a vCPU that runs can't be
 -- asked; an upper-half address is 64-bit code.
 local function mode(vm, address, index)
-    local vcpu = (vm.vcpus or {})[index] or error(("vm:disassemble: there is no vCPU %s"):format(
-        tostring(index)), 3)
+    local vcpu = vm.vcpus[index]
     local cr3, message, code = vcpu:address_space()
     if not cr3 then
         if address < 0 then return 64 end
@@ -91,6 +90,7 @@ local function decode(bytes, address, count, how)
 end
 
 local OPTIONS = { "vcpu", "syntax", "bits", "cr3", "levels" }
+local BITS = { [64] = true, [32] = true, [16] = true }
 local SYNTAXES = { intel = true, att = true }
 
 -- vm:disassemble(address, count, { vcpu = 1, syntax = "intel" or "att", bits = }) ->
@@ -101,16 +101,18 @@ local SYNTAXES = { intel = true, att = true }
 -- nil, message, code: "EFAULT", "ENOSYS" without capstone, "EBUSY" while the vCPU runs.
 function methods.disassemble(vm, address, count, options)
     options = argument.options("vm:disassemble", options, OPTIONS)
-    argument.check(math.type(address) == "integer", "vm:disassemble: address", "an integer",
-        address)
-    count = count or 10
-    argument.check(math.type(count) == "integer" and count >= 0 and count <= COUNT_MAX,
-        "vm:disassemble: count", "0 to 4096", count)
+    argument.integer("vm:disassemble: address", address)
+    count = count == nil and 10 or count
+    argument.integer("vm:disassemble: count", count, 0, COUNT_MAX)
+    local index = options.vcpu == nil and 1 or options.vcpu
+    if not options.bits or not options.cr3 then argument.vcpu("vm:disassemble", vm, index) end
     argument.check(options.syntax == nil or SYNTAXES[options.syntax], "vm:disassemble: syntax",
         '"intel" or "att"', options.syntax)
+    argument.check(options.bits == nil or BITS[options.bits], "vm:disassemble: bits",
+        "64, 32 or 16", options.bits)
     local bits, message, code = options.bits
     if not bits then
-        bits, message, code = mode(vm, address, options.vcpu or 1)
+        bits, message, code = mode(vm, address, index)
         if not bits then return nil, message, code end
     end
     local bytes

@@ -36,11 +36,13 @@ end
 -- symbols:find(name), symbols:at(address), symbols:count(), symbols:get(index).
 function methods.load_symbols(vm, options)
     options = argument.options("vm:load_symbols", options, { "path", "slide" })
+    local path, slide = options.path, options.slide
+    if path ~= nil then argument.type("vm:load_symbols: path", path, "string") end
+    if slide ~= nil then argument.integer("vm:load_symbols: slide", slide) end
     linux.forget(vm)
     local symbols, message, code
-    if options.path then
-        argument.type("vm:load_symbols: path", options.path, "string")
-        symbols, message, code = from_file(vm, options.path, options.slide)
+    if path then
+        symbols, message, code = from_file(vm, path, slide)
     else
         symbols, message, code = from_guest(vm)
     end
@@ -76,6 +78,7 @@ end
 
 -- vm:kernel_symbol(name) -> address, or nil, message, code: of the kernel itself, not of a module.
 function methods.kernel_symbol(vm, name)
+    argument.type("vm:kernel_symbol: name", name, "string")
     local symbols, message, code = loaded(vm)
     if not symbols then return nil, message, code end
     local address = symbols:find(name)
@@ -103,6 +106,7 @@ end
 -- vm:locate(address) -> name, offset in it, its size, its module's name or nil; or nil, message,
 -- "ENOENT".
 function methods.locate(vm, address)
+    argument.integer("vm:locate: address", address)
     local symbols, message, code = loaded(vm)
     if not symbols then return nil, message, code end
     local name, start, _, size = symbols:at(address)
@@ -119,7 +123,7 @@ end
 -- vm:symbolize(address) -> "name+0x10", or "name" at its begin, "name+0x10 [module]" in a module;
 -- or nil, message, "ENOENT".
 function methods.symbolize(vm, address)
-    argument.check(math.type(address) == "integer", "vm:symbolize: address", "an integer", address)
+    argument.integer("vm:symbolize: address", address)
     local name, offset, size, module = vm:locate(address)
     if not name then return nil, offset, size end
     if offset ~= 0 then name = ("%s+0x%x"):format(name, offset) end

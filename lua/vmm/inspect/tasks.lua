@@ -19,8 +19,7 @@ local NAME_BYTES_MAX = 511 -- of a symbol
 -- Where the per-CPU variables of a vCPU are: GS leads to them in the kernel; what is in GS in user
 -- mode, and for an instruction or two of the kernel's entry, is the process's.
 local function per_cpu_base(vm, index)
-    local vcpu = (vm.vcpus or {})[index]
-    if not vcpu then error(("there is no vCPU %s"):format(tostring(index)), 3) end
+    local vcpu = vm.vcpus[index]
     local cr3, message, code = vcpu:address_space()
     if not cr3 then return nil, message, code end
     local base = vcpu.sregs.gs.base
@@ -35,6 +34,8 @@ end
 
 -- vm:per_cpu(name, vcpu_index) -> address of this vCPU's instance, or nil, message, code.
 function methods.per_cpu(vm, name, index)
+    argument.type("vm:per_cpu: name", name, "string")
+    argument.vcpu("vm:per_cpu", vm, index)
     local address, message, code = vm:kernel_symbol(name)
     if not address then return nil, message, code end
     local base
@@ -57,7 +58,9 @@ end
 -- vm:current([vcpu_index]) -> the task_struct that runs there, an object of vm:struct, or nil,
 -- message, code ("EBUSY" while the vCPU runs). task.comm, task.pid.
 function methods.current(vm, index)
-    local at, message, code = current_pointer(vm, index or 1)
+    index = index == nil and 1 or index
+    argument.vcpu("vm:current", vm, index)
+    local at, message, code = current_pointer(vm, index)
     if not at then return nil, message, code end
     local bytes
     bytes, message, code = vm:read_virtual(at, 8)

@@ -185,9 +185,11 @@ function Object.__pairs(self)
 end
 Object.__metatable = "locked"
 
-local function check_object(what, given)
+-- An object and a path of its fields, checked; name: of the method.
+local function known_of(name, given, path)
     local known = facts[given]
-    argument.check(known, what, "an object of vm:struct", given, 4)
+    argument.check(known, name .. ": object", "an object of vm:struct", given, 4)
+    argument.type(name .. ": path", path, "string", 4)
     return known
 end
 
@@ -197,7 +199,7 @@ end
 -- message, code when the kernel has no such type.
 function methods.struct(vm, name, address)
     argument.type("vm:struct: name", name, "string")
-    argument.check(math.type(address) == "integer", "vm:struct: address", "an integer", address)
+    argument.integer("vm:struct: address", address)
     local types, message, code = vm:types()
     if not types then return nil, message, code end
     local kind
@@ -208,7 +210,7 @@ end
 
 -- vm:fetch(object, path) -> the field's value, or nil, message, code ("EFAULT", "ENOENT").
 function methods.fetch(vm, given, path)
-    local field, address, code = place(check_object("vm:fetch: object", given), path)
+    local field, address, code = place(known_of("vm:fetch", given, path), path)
     if not field then return nil, address, code end
     return value(vm, field, address)
 end
@@ -223,7 +225,7 @@ end
 
 -- vm:address_of(object [, path]) -> where it is, or that field of it.
 function methods.address_of(_, given, path)
-    local known = check_object("vm:address_of: object", given)
+    local known = known_of("vm:address_of", given, path or "")
     if not path then return known.address end
     local field, address, code = place(known, path)
     if not field then return nil, address, code end
@@ -232,7 +234,7 @@ end
 
 -- vm:follow(object, path) -> what a pointer points to: an object or a value; nil, message, code.
 function methods.follow(vm, given, path)
-    local field, address, code = place(check_object("vm:follow: object", given), path)
+    local field, address, code = place(known_of("vm:follow", given, path), path)
     if not field then return nil, address, code end
     if field.kind ~= "pointer" then return nil, path .. " is no pointer", "EINVAL" end
     local target, message

@@ -226,7 +226,7 @@ describe("A breakpoint", function()
         end, 'vm:breakpoint: unknown option "hardwired".* valid: at, hardware, vcpu')
         assert.error_matches(function()
             vm:breakpoint { at = NOP, vcpu = 2 }
-        end, "the VM has no vCPU 2, but 1 to 1")
+        end, "there is no vCPU 2, but 1 to 1")
         assert.is_nil((vm:breakpoint { at = "no_such_symbol" }))
     end)
 end)

@@ -33,6 +33,19 @@ describe("a script", function()
     end)
 end)
 
+describe("-e", function()
+    it("that is no Lua gives 1 and one line, before anything runs", function()
+        for _, words in ipairs {
+            "-e 'print(1)' -e 'x='",
+            "-e 'print(1)' -e 'x=' --console stdio --kernel path=.build/guest/hello.elf",
+        } do
+            assert.same(
+                { "vmm-reference: (command line):1: unexpected symbol near <eof>\n", 1 },
+                { program.shell("$vmm " .. words) })
+        end
+    end)
+end)
+
 describe("--timeout", function()
     local MACHINE = "--kernel path=.build/guest/spin.bin,flow=flat --console capture --name=web "
 
