@@ -148,7 +148,7 @@ function vm:close() end
 
 ---@alias vmm.reason "reboot"|"poweroff"|"panic"|"triple_fault"|"halt"|"error"|"closed"
 ---@alias vmm.event
----| "ready"|"stop"|"crashloaded"|"shutdown"|vmm.reason
+---| "ready"|"break"|"stop"|"crashloaded"|"shutdown"|vmm.reason
 ---| "unhandled_pio"|"unhandled_mmio"|"msr"|"hypercall"|"debug"|"unknown"|"exit"
 ---@class vmm.subscription
 local subscription = {}

@@ -32,6 +32,14 @@ do
 end
 local WHILE_RUNNING = { regs = REGS, sregs = SREGS }
 
+-- Methods of a VM by which the library's own parts work together: not what a user looks for, and
+-- not in lua/meta.
+complete.INNER = set_of [[
+    add_break forget_breaks happened hook_breaks on_last_words pause_vcpus probe_debug read_metrics
+    remove_break resume_vcpus start_vcpus step_vcpu take_events tell_breaks tell_end trace_begin
+    trace_end trace_take
+]]
+
 -- ---- looking ----------------------------------------------------------------------------
 
 local function metatable_of(value)
@@ -85,6 +93,9 @@ local function add_object(names, object, index)
     add_table(names, (debug.getuservalue(object, 2)))
     local _, methods = debug.getupvalue(index, 2)
     add_table(names, methods)
+    for name in pairs(complete.INNER) do
+        names[name] = nil
+    end
 end
 
 local function add_names(names, value, links)
