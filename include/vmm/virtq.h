@@ -48,7 +48,7 @@ struct vmm_virtq_layout {
  * reference to the memory. */
 VMM_API int vmm_virtq_new(struct vmm_memory *memory, uint16_t size_max,
                           struct vmm_virtq **queue, struct vmm_error *err);
-/* Frees its chains as well.  queue may be NULL. */
+/* Frees its chains as well, also those that are out.  queue may be NULL. */
 VMM_API void vmm_virtq_free(struct vmm_virtq *queue);
 VMM_API uint16_t vmm_virtq_size_max(const struct vmm_virtq *queue);
 
@@ -86,9 +86,10 @@ struct vmm_chain {
     struct vmm_segment *segments;
     void *context; /* free for the device */
 
-    uint32_t generation; /* of the queue when it was taken out */
-    uint16_t room;       /* segments allocated */
-    struct vmm_chain *next;
+    uint32_t generation;          /* of the queue when it was taken out */
+    uint16_t room;                /* segments allocated */
+    struct vmm_chain *next;       /* that nobody has */
+    struct vmm_chain *next_owned; /* of all that the queue has made */
 };
 
 /*

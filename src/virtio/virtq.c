@@ -43,10 +43,10 @@ void vmm_virtq_free(struct vmm_virtq *queue)
 {
     if (!queue)
         return;
-    while (queue->free) {
-        struct vmm_chain *chain = queue->free;
+    while (queue->owned) {
+        struct vmm_chain *chain = queue->owned;
 
-        queue->free = chain->next;
+        queue->owned = chain->next_owned;
         free(chain->segments);
         free(chain);
     }
@@ -161,6 +161,18 @@ int virtq_break(struct vmm_virtq *queue, const char *what)
 /* ---- out and back ---------------------------------------------------------
  */
 
+static struct vmm_chain *new_chain(struct vmm_virtq *queue)
+{
+    struct vmm_chain *chain = calloc(1, sizeof(*chain));
+
+    if (chain) {
+        chain->queue = queue;
+        chain->next_owned = queue->owned;
+        queue->owned = chain;
+    }
+    return chain;
+}
+
 static struct vmm_chain *take_free(struct vmm_virtq *queue)
 {
     struct vmm_chain *chain = queue->free;
@@ -168,11 +180,9 @@ static struct vmm_chain *take_free(struct vmm_virtq *queue)
     if (chain)
         queue->free = chain->next;
     else
-        chain = calloc(1, sizeof(*chain));
-    if (chain) {
-        chain->queue = queue;
+        chain = new_chain(queue);
+    if (chain)
         chain->generation = queue->generation;
-    }
     return chain;
 }
 

@@ -27,7 +27,8 @@ struct vmm_virtq {
     uint16_t signalled;  /* next_used when the driver was last asked about */
     uint16_t out;        /* chains taken and not pushed */
 
-    struct vmm_chain *free; /* chains that nobody has */
+    struct vmm_chain *free;  /* chains that nobody has */
+    struct vmm_chain *owned; /* all of them */
 };
 
 /* Note what the driver did wrong: -EPROTO. */

@@ -331,6 +331,17 @@ static void what_came_before_notifications_were_armed_is_told(void **state)
 #define TEST_PLAIN(name)                                                       \
     cmocka_unit_test_setup_teardown(name, set_up_plain, tear_down)
 
+/* That nothing leaks is for ASan to see. */
+static void chains_that_are_out_are_freed_with_their_queue(void **state)
+{
+    struct driver *d = *state;
+
+    driver_offer_buffer(d, 0, DATA, 16, 0);
+    driver_offer_buffer(d, 1, DATA, 16, VRING_DESC_F_WRITE);
+    vmm_virtq_push(pop(d), 0);
+    assert_int_equal(pop(d)->writable, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,6 +353,7 @@ int main(void)
         TEST(a_chain_may_fill_the_whole_queue),
         TEST(a_disabled_queue_gives_and_takes_nothing),
         TEST(a_chain_of_before_a_reset_is_not_used_after_it),
+        TEST(chains_that_are_out_are_freed_with_their_queue),
         TEST(bytes_are_read_and_written_across_segments),
         TEST(a_range_beyond_a_part_is_refused),
         TEST(a_range_is_seen_as_pieces),
