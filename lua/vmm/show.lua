@@ -18,18 +18,25 @@ local function escape(char)
     return ESCAPES[char] or ("\\x%02x"):format(char:byte())
 end
 
+local function escape_all(chars)
+    return (chars:gsub(".", escape))
+end
+
+-- A text without what a terminal obeys beyond ASCII: U+0080 to U+009F; all of it where it is not
+-- UTF-8.
+local function plain(text)
+    return (text:gsub(utf8.len(text) and "\xc2[\x80-\x9f]" or "[\x80-\xff]+", escape_all))
+end
+
 -- A string that a terminal shows and does not obey.
 local function harmless(text)
-    return (text:gsub("[%z\1-\8\11-\31\127]", escape))
+    return plain((text:gsub("[%z\1-\8\11-\31\127]", escape)))
 end
 
 local function quote(text)
     local rest = #text - STRING_BYTES
-    local shown = text:sub(1, STRING_BYTES):gsub('[%c"\\\127-\255]', function(char)
-        -- UTF-8 stays readable.
-        return char:byte() >= 128 and utf8.len(text) and char or escape(char)
-    end)
-    return ('"%s"'):format(shown) .. (rest > 0 and (" (%d bytes more)"):format(rest) or "")
+    local shown = text:sub(1, STRING_BYTES):gsub('[%c"\\\127]', escape)
+    return ('"%s"'):format(plain(shown)) .. (rest > 0 and (" (%d bytes more)"):format(rest) or "")
 end
 
 local function integer(value, hex)

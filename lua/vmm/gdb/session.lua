@@ -187,7 +187,7 @@ end
 
 local function stop_words(stop)
     return ("the guest has ended: %s%s\n"):format(stop.reason,
-        stop.text ~= "" and ": " .. stop.text or "")
+        stop.text ~= "" and ": " .. stop.text:gsub("%c", " ") or "")
 end
 
 -- Waits until the guest stands; the stop reply, or nil when the debugger has gone.

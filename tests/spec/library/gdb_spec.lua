@@ -447,8 +447,8 @@ describe("gdb's stub", function()
             local debugger <close> = attach()
             debugger:send "vCont;c"
             eventually(function() return vm.calls[2] == "resume" end)
-            vm:finish { reason = reason, text = "because" }
-            assert.equal("the guest has ended: " .. reason .. ": because\n",
+            vm:finish { reason = reason, text = "be\27cause" }
+            assert.equal("the guest has ended: " .. reason .. ": be cause\n",
                 packet.from_hex(debugger:receive():sub(2)))
             assert.equal(reply, debugger:receive())
             assert.equal(reply, debugger:ask "vCont;c")
