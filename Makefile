@@ -259,14 +259,15 @@ symbols: $(R)/libvmm.so.$(SOVERSION) $(R)/libvmm-lua.so.$(SOVERSION) ## list exp
 		awk '{ print $$3 }' | LC_ALL=C sort > tests/abi/$$l.symbols || exit 1; done
 .PHONY: symbols
 
-$(R)/vmm.pc: Makefile $(F)/gen/vmm_features.h include/vmm/version.h
+# Anew each time: PREFIX may be another.
+$(R)/vmm.pc: FORCE
 	@mkdir -p $(@D)
 	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'features=$(BUILT)' 'libdir=$${prefix}/lib' \
 		'includedir=$${prefix}/include' '' 'Name: vmm' \
 		'Description: building blocks of a virtual machine monitor for KVM' \
 		'Version: $(VERSION)' 'Libs: -L$${libdir} -lvmm' \
 		'Libs.private: $(LIBS)' 'Cflags: -I$${includedir}' > $@
-$(R)/vmm-lua.pc: Makefile $(F)/gen/vmm_features.h include/vmm/version.h
+$(R)/vmm-lua.pc: FORCE
 	@mkdir -p $(@D)
 	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'features=$(BUILT)' 'libdir=$${prefix}/lib' \
 		'includedir=$${prefix}/include' '' 'Name: vmm-lua' \

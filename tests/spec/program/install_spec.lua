@@ -255,6 +255,15 @@ bad argument #1 (the VM is closed)
             run "readelf -d $prefix/lib/libvmm.so | awk '/SONAME/ { print $NF }'")
     end)
 
+    it("tells pkg-config of the prefix that it is installed below", function()
+        for _, where in ipairs { "/opt/one", "/opt/two" } do
+            assert.equal(where .. "\n", run(("other=$root/other; mkdir -p $other; "
+                .. "env -u MAKEFLAGS make -s install PREFIX=%s DESTDIR=$other >/dev/null; "
+                .. "PKG_CONFIG_PATH=$other%s/lib/pkgconfig pkg-config --variable=prefix vmm-lua")
+                :format(where, where)))
+        end
+    end)
+
     it("runs the lab from where it is", function()
         assert.matches("usage: vmm%-reference lab", run "$prefix/bin/vmm-reference lab --help")
     end)
