@@ -178,7 +178,8 @@ describe("the irq of a Lua device", function()
     local function with_irqchip()
         local kvm = assert(vmm.kvm())
         local vm = assert(kvm:create_vm { name = "irq" })
-        assert(vm:map(assert(vmm.memory { ranges = { { 0, 0x10000 } } })))
+        vm.memory = assert(vmm.memory { ranges = { { 0, 0x10000 } } })
+        assert(vm:map(vm.memory))
         assert(vm:create_irqchip())
         return vm
     end
@@ -197,6 +198,26 @@ describe("the irq of a Lua device", function()
         assert.equal(1 << 5, pic(10))
         local line = vm:irq(6)
         assert.equal(line, assert(vm:device { pio = { 0x501, 1 }, irq = line }).irq)
+    end)
+
+    it("may be a message instead, sent by a handler to the vCPU that is in it", function()
+        local VECTOR = 0x41
+        local vm <close> = with_irqchip()
+        local vcpu = assert(vm:create_vcpu(0))
+        vcpu.sregs = { cs = { base = 0, selector = 0 } }
+        vcpu.regs = { rip = 0x1000, rflags = 2 } -- interrupts off: it stays pending
+        assert(vcpu:reg("lapic.svr", 0x1ff)) -- enabled
+        assert(vm.memory:write(0x1000, "\xe6\x50" .. bare.OUT_43 .. bare.HLT)) -- out 0x50, al
+        assert(vm:device { pio = { 0x50, 1 }, write = function()
+            assert(vm:signal_msi(0xfee00000, VECTOR))
+        end })
+        local before, after = vcpu:reg "lapic.irr2", nil
+        assert(vm:device { pio = { 0x43, 1 }, write = function()
+            after = vcpu:reg "lapic.irr2" -- vectors 0x40 to 0x5f
+            vm:stop()
+        end })
+        bare.run(vm)
+        assert.same({ 0, 1 << VECTOR - 0x40 }, { before, after })
     end)
 
     it("is refused from another VM, without an irqchip, or when it is none", function()
