@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-/* Raw mode and its end, whichever way the program ends. */
+/* The terminal as it was, whichever way the program ends: its signals. */
 #include "base/terminal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,9 +51,7 @@ static int signal_index(int number)
     return -1;
 }
 
-/* Every signal of the table that may be put off, so that a change of mode is
- * not interrupted half-way. */
-static void block_signals(sigset_t *former)
+void terminal_block_signals(sigset_t *former)
 {
     sigset_t set;
 
@@ -64,69 +61,6 @@ static void block_signals(sigset_t *former)
             sigaddset(&set, SIGNALS[i].number);
     }
     pthread_sigmask(SIG_BLOCK, &set, former);
-}
-
-/* O_NONBLOCK belongs to the open file, which the parent may share. */
-static void get_flags(int flags[3])
-{
-    for (int fd = 0; fd < 3; fd++)
-        flags[fd] = fcntl(fd, F_GETFL);
-}
-
-static void set_flags(const int flags[3])
-{
-    for (int fd = 0; fd < 3; fd++) {
-        if (flags[fd] >= 0)
-            fcntl(fd, F_SETFL, flags[fd]);
-    }
-}
-
-bool vmm_terminal_is_tty(const struct vmm_terminal *terminal)
-{
-    return isatty(terminal->fd);
-}
-
-static int use_mode(struct vmm_terminal *terminal, enum vmm_terminal_mode mode,
-                    struct vmm_error *err)
-{
-    sigset_t former;
-    int result;
-
-    vmm_error_clear(err);
-    if (!vmm_terminal_is_tty(terminal))
-        return 0;
-    block_signals(&former);
-    terminal->wanted = mode;
-    result = terminal_enter_mode(terminal);
-    if (result < 0)
-        result = vmm_error_errno(err, "setting the terminal up");
-    pthread_sigmask(SIG_SETMASK, &former, NULL);
-    return result;
-}
-
-int vmm_terminal_raw(struct vmm_terminal *terminal, struct vmm_error *err)
-{
-    return use_mode(terminal, VMM_TERMINAL_RAW, err);
-}
-
-int vmm_terminal_edit(struct vmm_terminal *terminal, struct vmm_error *err)
-{
-    return use_mode(terminal, VMM_TERMINAL_EDIT, err);
-}
-
-void vmm_terminal_restore(struct vmm_terminal *terminal)
-{
-    int saved_errno = errno;
-    sigset_t former;
-
-    if (terminal->owner != getpid())
-        return;
-    block_signals(&former);
-    terminal->wanted = VMM_TERMINAL_FOUND;
-    terminal_leave_mode(terminal);
-    set_flags(terminal->fd_flags);
-    pthread_sigmask(SIG_SETMASK, &former, NULL);
-    errno = saved_errno;
 }
 
 /* ---- signals ------------------------------------------------------------ */
@@ -193,9 +127,9 @@ static void stop(struct vmm_terminal *terminal)
     sigset_t set, former;
     int flags[3];
 
-    get_flags(flags);
+    terminal_get_flags(flags);
     terminal_leave_mode(terminal);
-    set_flags(terminal->fd_flags);
+    terminal_set_flags(terminal->fd_flags);
     sigaction(SIGTSTP, &stopping, &ours);
     raise(SIGTSTP);
     sigemptyset(&set);
@@ -204,7 +138,7 @@ static void stop(struct vmm_terminal *terminal)
     /* Stopped here until SIGCONT, whose handler makes the terminal ours. */
     pthread_sigmask(SIG_SETMASK, &former, NULL);
     sigaction(SIGTSTP, &ours, NULL);
-    set_flags(flags);
+    terminal_set_flags(flags);
 }
 
 void vmm_terminal_on_signal(struct vmm_terminal *terminal, int signal,
@@ -334,7 +268,7 @@ int vmm_terminal_init(struct vmm_terminal *terminal, int fd,
     terminal->fd = fd;
     terminal->owner = getpid();
     terminal->handler = handler;
-    get_flags(terminal->fd_flags);
+    terminal_get_flags(terminal->fd_flags);
     result = open_fds(terminal, err);
     if (result == 0)
         result = use_signal_stack(terminal, err);
@@ -371,7 +305,7 @@ void vmm_terminal_catch(struct vmm_terminal *terminal, bool on)
 
     if (terminal->catches == on)
         return;
-    block_signals(&former);
+    terminal_block_signals(&former);
     terminal->catches = on;
     if (on)
         install(terminal, window);
@@ -397,7 +331,7 @@ int vmm_terminal_take_notices(struct vmm_terminal *terminal)
     sigset_t former;
     int notices;
 
-    block_signals(&former);
+    terminal_block_signals(&former);
     notices = terminal->notices;
     terminal->notices = 0;
     if (read(terminal->notice_fd, &count, sizeof(count)) < 0)

@@ -3,6 +3,8 @@
 #include "base/terminal_mode.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <unistd.h>
 
 /* tcsetattr() that a signal does not cut short. */
@@ -58,4 +60,69 @@ void terminal_leave_mode(struct vmm_terminal *terminal)
         set_mode(terminal->fd, &terminal->found);
         terminal->is_ours = 0;
     }
+}
+
+/* ---- for the program ---------------------------------------------------- */
+
+/* O_NONBLOCK belongs to the open file, which the parent may share. */
+void terminal_get_flags(int flags[3])
+{
+    for (int fd = 0; fd < 3; fd++)
+        flags[fd] = fcntl(fd, F_GETFL);
+}
+
+void terminal_set_flags(const int flags[3])
+{
+    for (int fd = 0; fd < 3; fd++) {
+        if (flags[fd] >= 0)
+            fcntl(fd, F_SETFL, flags[fd]);
+    }
+}
+
+bool vmm_terminal_is_tty(const struct vmm_terminal *terminal)
+{
+    return isatty(terminal->fd);
+}
+
+static int use_mode(struct vmm_terminal *terminal, enum vmm_terminal_mode mode,
+                    struct vmm_error *err)
+{
+    sigset_t former;
+    int result;
+
+    vmm_error_clear(err);
+    if (!vmm_terminal_is_tty(terminal))
+        return 0;
+    terminal_block_signals(&former);
+    terminal->wanted = mode;
+    result = terminal_enter_mode(terminal);
+    if (result < 0)
+        result = vmm_error_errno(err, "setting the terminal up");
+    pthread_sigmask(SIG_SETMASK, &former, NULL);
+    return result;
+}
+
+int vmm_terminal_raw(struct vmm_terminal *terminal, struct vmm_error *err)
+{
+    return use_mode(terminal, VMM_TERMINAL_RAW, err);
+}
+
+int vmm_terminal_edit(struct vmm_terminal *terminal, struct vmm_error *err)
+{
+    return use_mode(terminal, VMM_TERMINAL_EDIT, err);
+}
+
+void vmm_terminal_restore(struct vmm_terminal *terminal)
+{
+    int saved_errno = errno;
+    sigset_t former;
+
+    if (terminal->owner != getpid())
+        return;
+    terminal_block_signals(&former);
+    terminal->wanted = VMM_TERMINAL_FOUND;
+    terminal_leave_mode(terminal);
+    terminal_set_flags(terminal->fd_flags);
+    pthread_sigmask(SIG_SETMASK, &former, NULL);
+    errno = saved_errno;
 }

@@ -111,20 +111,31 @@ static int types_size(lua_State *L)
     return 1;
 }
 
-/* types:field(name or id, path) -> the type, with offset, bits, shift */
-static int types_field(lua_State *L)
+/* The field of methods' arguments (name or id, path): 0, or how many values
+ * say why there is none. */
+static int get_field(lua_State *L, struct vmm_type_field *field)
 {
     const struct vmm_types *types = check_types(L);
     const char *path = luaL_checkstring(L, 3);
-    struct vmm_type_field field;
     struct vmm_type type;
     struct vmm_error err;
     int failed = get_type(L, types, &type);
 
     if (failed)
         return failed;
-    if (vmm_types_field(types, &type, path, &field, &err))
-        return push_error(L, &err);
+    return vmm_types_field(types, &type, path, field, &err)
+               ? push_error(L, &err)
+               : 0;
+}
+
+/* types:field(name or id, path) -> the type, with offset, bits, shift */
+static int types_field(lua_State *L)
+{
+    struct vmm_type_field field;
+    int failed = get_field(L, &field);
+
+    if (failed)
+        return failed;
     push_field(L, &field);
     return 1;
 }
@@ -133,17 +144,11 @@ static int types_field(lua_State *L)
  * the first, and how many] */
 static int types_offset(lua_State *L)
 {
-    const struct vmm_types *types = check_types(L);
-    const char *path = luaL_checkstring(L, 3);
     struct vmm_type_field field;
-    struct vmm_type type;
-    struct vmm_error err;
-    int failed = get_type(L, types, &type);
+    int failed = get_field(L, &field);
 
     if (failed)
         return failed;
-    if (vmm_types_field(types, &type, path, &field, &err))
-        return push_error(L, &err);
     lua_pushinteger(L, (lua_Integer)(field.bit_offset / 8));
     if (!field.bits)
         return 1;
