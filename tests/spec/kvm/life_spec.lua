@@ -67,7 +67,7 @@ describe("a VM", function()
         assert.same({ nil, "timeout", "timeout" }, { stop, message, code })
         local passed = vmm.now() - before
         local scale = tonumber(os.getenv "VMM_TIMEOUT_SCALE") or 1
-        assert.is_true(passed >= 0.2 * scale and passed < 0.2 * scale + 1, passed .. " s")
+        assert.is_true(passed >= 0.2 * scale and passed < 0.2 * scale + 5, passed .. " s")
     end)
 
     it("closes while it runs, and again", function()

@@ -98,19 +98,9 @@ describe("vm:pause", function()
     end)
 end)
 
--- A PC whose only vCPU spins, with interrupts off.
-local function spinning()
-    local vm = assert(vmm.vm {
-        console = "capture", memory = { size_mib = 16 },
-        kernel = { path = tiny.path("spin", "bin"), flow = "flat", mode = 64 },
-    })
-    assert(vm:start())
-    return vm, vm.vcpus[1]
-end
-
 describe("vm:nmi", function()
     it("names the vCPUs there are when it is given another", function()
-        local vm <close> = spinning()
+        local vm <close> = tiny.spinning()
         assert.error_matches(function()
             vm:nmi(2)
         end, "vm:nmi: there is no vCPU 2, but 1 to 1")
@@ -129,7 +119,7 @@ describe("vm:power_button", function()
         assert.error_matches(function()
             vmm.debug_port { name = "post" }:raise(1)
         end, "post has no events to raise")
-        local vm <close> = spinning()
+        local vm <close> = tiny.spinning()
         assert.error_matches(function()
             vm.acpi_events:raise(0)
         end, "events are 1 to 255")

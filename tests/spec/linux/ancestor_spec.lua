@@ -35,13 +35,13 @@ describe("vmm-reference", function()
         assert.is_nil(found)
         assert.equal("timeout", code)
         local limit = err.timeout
-        assert.is_true(passed >= limit and passed < limit + 1, passed .. " s")
+        assert.is_true(passed >= limit and passed < limit + 5, passed .. " s")
         assert.matches('expected "never said", timed out after', tostring(err), 1, true)
         assert.matches("the last words", tostring(err), 1, true)
         assert.matches("the VM is running", tostring(err), 1, true)
     end)
 
-    it("hello: shows the string, then reboot -f ends it within 3 s [ELF, bzImage]", function()
+    it("hello: shows the string, then reboot -f ends it at once [ELF, bzImage]", function()
         local initrd = linux.initramfs { hello = "Hello, world, from the rust-vmm reference VMM!" }
         each_image(function(path)
             local vm <close> = linux.start { kernel = { path = path, initrd = initrd } }
@@ -50,18 +50,18 @@ describe("vmm-reference", function()
             vm.console:expect("guest# ", { timeout = 12 })
             local stop, seconds = linux.finish(vm, "reboot -f")
             assert.equal("reboot", stop.reason)
-            assert.is_true(seconds < 3, seconds .. " s")
+            assert.is_true(seconds < linux.END_SECONDS, seconds .. " s")
         end)
     end)
 
-    it("default command line: boots with it, and reboot -f ends it within 3 s", function()
+    it("default command line: boots with it, and reboot -f ends it at once", function()
         each_image(function(path)
             local vm <close> = linux.boot { kernel = { path = path, cmdline = "default" } }
             assert.equal("console=ttyS0 i8042.nokbd reboot=k panic=1 pci=off",
                 linux.run(vm, "cat /proc/cmdline"))
             local stop, seconds = linux.finish(vm, "reboot -f")
             assert.equal("reboot", stop.reason)
-            assert.is_true(seconds < 3, seconds .. " s")
+            assert.is_true(seconds < linux.END_SECONDS, seconds .. " s")
         end)
     end)
 

@@ -149,16 +149,6 @@ end)
 
 -- ---- tiny guests -------------------------------------------------------------------------------
 
--- A PC whose only vCPU spins, with interrupts off.
-local function spinning()
-    local vm = assert(vmm.vm {
-        console = "capture", memory = { size_mib = 16 },
-        kernel = { path = tiny.path("spin", "bin"), flow = "flat", mode = 64 },
-    })
-    assert(vm:start())
-    return vm, vm.vcpus[1]
-end
-
 local function clock_of(vm)
     return ("<I8"):unpack(assert(vm:get_state "clock")) / 1e9
 end
@@ -190,7 +180,7 @@ describe("time that stands still", function()
         end,
     } do
         it("lets " .. name .. " go on or stand still, as asked", function()
-            local vm <close>, vcpu = spinning()
+            local vm <close>, vcpu = tiny.spinning()
             local runs = over_a_short_pause(vm, vcpu, read, { time = "runs" })
             local untold = over_a_short_pause(vm, vcpu, read)
             local stops = over_a_short_pause(vm, vcpu, read, { time = "stops" })
@@ -201,7 +191,7 @@ describe("time that stands still", function()
     end
 
     it("says for how long time stood still", function()
-        local vm <close> = spinning()
+        local vm <close> = tiny.spinning()
         assert(vm:pause(10))
         vmm.sleep(SHORT)
         local ok, stood = vm:resume { time = "stops" }
@@ -213,7 +203,7 @@ describe("time that stands still", function()
 
     -- One-shot, masked, counting nanoseconds in twos; started with all that there is.
     it("has a local APIC's timer count down, or not, through a pause", function()
-        local vm <close>, vcpu = spinning()
+        local vm <close>, vcpu = tiny.spinning()
         local function count()
             return -(vcpu:reg "lapic.timer_current" * 2 / 1e9)
         end
@@ -231,7 +221,7 @@ describe("time that stands still", function()
     end)
 
     it("moves a TSC deadline with the TSC", function()
-        local vm <close>, vcpu = spinning()
+        local vm <close>, vcpu = tiny.spinning()
         local function pending()
             return vcpu:reg "lapic.irr2" & 1 == 1
         end
@@ -260,11 +250,7 @@ describe("time that stands still", function()
     end)
 
     it("keeps the TSCs of two vCPUs together", function()
-        local vm <close> = assert(vmm.vm {
-            console = "capture", memory = { size_mib = 16 }, vcpus = { num = 2 },
-            kernel = { path = tiny.path("spin", "bin"), flow = "flat", mode = 64 },
-        })
-        assert(vm:start())
+        local vm <close> = tiny.spinning(2)
         for _ = 1, 10 do
             assert(vm:pause(10))
             assert(vm:resume { time = "stops" })

@@ -39,6 +39,12 @@ function tiny.run(name, options)
     return stop, (vm.console:output():gsub("\r", ""))
 end
 
+-- A PC, started, whose only vCPU (or as many as vcpus says) spins, with interrupts off; the first.
+function tiny.spinning(vcpus)
+    local vm = tiny.start("spin", { vcpus = { num = vcpus or 1 } })
+    return vm, vm.vcpus[1]
+end
+
 -- A VM without devices whose vCPU is about to run code at 0x1000 in real mode, for run_once.
 -- kvm: a new one.
 function tiny.bare(code, kvm)
