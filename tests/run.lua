@@ -24,8 +24,8 @@ local LINUX, KVM = "tests/spec/linux", "tests/spec/kvm"
 
 -- Specs of KVM in which the script's thread and vCPU threads meet.
 local SANITIZED = {
-    "collect", "doorbell", "example_devices", "exit_hooks", "handlers", "hooks",
-    "lua_device_change", "lua_device", "pvpanic", "tap",
+    "collect", "debug", "doorbell", "example_devices", "exit_hooks", "gdb", "handlers", "hooks",
+    "lua_device_change", "lua_device", "metrics", "pause", "pvpanic", "registers", "tap", "trace",
 }
 
 local counts = { pass = 0, fail = 0, skip = 0 }

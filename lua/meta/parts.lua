@@ -9,6 +9,7 @@
 ---@field vcpus integer
 ---@field rtc boolean       false leaves the CMOS clock out, and its description
 ---@field pvpanic boolean   false leaves port 0x505 out, and its description
+---@field power_button boolean  false leaves it out, and its description
 ---@field devices any[]     AML terms (vmm.x86.aml) for \_SB: append to it
 ---@field tables { signature: string, revision: integer, body: string }[]  more ACPI tables: the bytes after the header
 ---@field overrides? { irq: integer, gsi: integer, active_low?: boolean, level?: boolean }[]  of ISA interrupts
