@@ -264,7 +264,7 @@ VMM_API void vmm_vcpu_request_resume(struct vmm_vcpu *vcpu);
 VMM_API void vmm_vcpu_request_stop(struct vmm_vcpu *vcpu);
 /* Make KVM_RUN come back once without changing the state.  With no thread
  * that runs: a vmm_vcpu_run_once under way, or the next one, gives
- * VMM_EXIT_NONE at once (by SIGURG, which its caller must not block). */
+ * VMM_EXIT_NONE at once (by SIGURG, which its caller may block otherwise). */
 VMM_API void vmm_vcpu_kick(struct vmm_vcpu *vcpu);
 
 /*
@@ -276,14 +276,10 @@ VMM_API void vmm_vcpu_request_hold(struct vmm_vcpu *vcpu);
 VMM_API void vmm_vcpu_end_hold(struct vmm_vcpu *vcpu);
 /*
  * Wait until a held vCPU is out of the guest: there it stays until the hold
- * ends.  It may be in its exit handler still.  -ETIMEDOUT (timeout_ns < 0 waits
+ * ends.  It may be in its exit handler.  -ETIMEDOUT (timeout_ns < 0 waits
  * for ever).  From its own thread: 0.
  */
 VMM_API int vmm_vcpu_wait_held(struct vmm_vcpu *vcpu, int64_t timeout_ns);
-/* In its exit handler a vCPU counts as inside the guest to those who hold it,
- * unless a kick has come.  Before the handler waits for other vCPUs to be held
- * it calls this: then it counts as out, and no two wait for each other. */
-VMM_API void vmm_vcpu_step_aside(struct vmm_vcpu *vcpu);
 
 /*
  * Wait until the thread is neither RUNNING nor STOPPING.  timeout_ns < 0 waits

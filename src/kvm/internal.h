@@ -82,12 +82,10 @@ struct vmm_vcpu {
     enum vmm_vcpu_thread_state state;
     bool pause_requested; /* RUNNING, and to be PAUSED soon */
     bool nmi_requested;
-    unsigned holds;     /* see vcpu_hold.c */
-    bool entered;       /* may be in the guest: has not come out since it was
-                           let in */
-    bool aside;         /* immediate_exit is set by step_aside alone */
-    bool borrowed;      /* run_once is under way outside the vCPU's thread */
-    pthread_t borrower; /* valid while borrowed */
+    unsigned holds;      /* see vcpu_hold.c */
+    atomic_bool entered; /* in KVM_RUN, so maybe in the guest; without lock */
+    bool borrowed;       /* run_once is under way outside the vCPU's thread */
+    pthread_t borrower;  /* valid while borrowed */
     bool joining;
     pthread_t thread; /* valid unless NO_THREAD */
     struct vmm_vcpu_thread_config config;
@@ -116,10 +114,6 @@ int vmm_vcpu_init(struct vmm_vcpu *vcpu, uint32_t id, struct kvm_run *run,
                   int (*enter)(struct vmm_vcpu *vcpu));
 /* vmm_vcpu_kick with the lock held. */
 void vmm_vcpu_kick_locked(struct vmm_vcpu *vcpu);
-/* It is out of the guest, and immediate_exit keeps it there. */
-void vmm_vcpu_left(struct vmm_vcpu *vcpu);
-/* Its own thread runs it once: true when nobody holds it. */
-bool vmm_vcpu_let_in(struct vmm_vcpu *vcpu);
 /* Make a signal interrupt KVM_RUN and do nothing else. */
 int vmm_vcpu_install_kick(int signal_number, struct vmm_error *err);
 /* Its thread must have been joined. */

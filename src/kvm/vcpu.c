@@ -131,14 +131,24 @@ static int run_failed(const struct vmm_vcpu *vcpu, int r, struct vmm_error *err)
         r == -EFAULT ? " met guest memory the host can't provide" : "");
 }
 
+/* Somebody may wait for it to be out of the guest. */
+static void tell_left(struct vmm_vcpu *vcpu)
+{
+    pthread_mutex_lock(&vcpu->lock);
+    pthread_cond_broadcast(&vcpu->changed);
+    pthread_mutex_unlock(&vcpu->lock);
+}
+
 int vmm_vcpu_step(struct vmm_vcpu *vcpu, struct vmm_exit *exit,
                   struct vmm_error *err)
 {
     if (!vcpu->exit_ready) {
+        atomic_store(&vcpu->entered, true);
         int r = vcpu->enter(vcpu);
+        atomic_store(&vcpu->entered, false);
 
-        if (__atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_RELAXED))
-            vmm_vcpu_left(vcpu);
+        if (__atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_SEQ_CST))
+            tell_left(vcpu);
         if (r == -EINTR || r == -EAGAIN) {
             /* exit_reason is stale now; what was pending is completed. */
             vcpu->io_pending = false;
@@ -187,8 +197,12 @@ static int lock_stopped(struct vmm_vcpu *vcpu, bool held_suffices,
     if (!vcpu->borrowed && vcpu->state != VMM_VCPU_RUNNING &&
         vcpu->state != VMM_VCPU_STOPPING)
         return 0;
-    if (held_suffices && !vcpu->borrowed && vcpu->holds && !vcpu->entered)
+    if (held_suffices && !vcpu->borrowed && vcpu->holds) {
+        /* It may look in, and come out at once. */
+        while (atomic_load(&vcpu->entered))
+            pthread_cond_wait(&vcpu->changed, &vcpu->lock);
         return 0;
+    }
     pthread_mutex_unlock(&vcpu->lock);
     return vmm_error_set(err, EBUSY, "vCPU %" PRIu32 " runs: pause it to %s",
                          vcpu->id, doing);
@@ -259,14 +273,9 @@ int vmm_vcpu_run_once(struct vmm_vcpu *vcpu, struct vmm_exit *exit,
                       struct vmm_error *err)
 {
     vmm_error_clear(err);
-    if (vmm_vcpu_is_self(vcpu)) {
-        /* An exit that is there already takes no entry. */
-        if (vcpu->exit_ready || vmm_vcpu_let_in(vcpu))
-            return vmm_vcpu_step(vcpu, exit, err);
-        exit->type = VMM_EXIT_NONE;
-        exit->number = KVM_EXIT_INTR;
-        return 0;
-    }
+    /* Held, it has been kicked: KVM_RUN comes back without the guest. */
+    if (vmm_vcpu_is_self(vcpu))
+        return vmm_vcpu_step(vcpu, exit, err);
     return run_borrowed(vcpu, exit, err);
 }
 

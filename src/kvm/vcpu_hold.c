@@ -6,11 +6,11 @@
 #include "kvm/internal.h"
 
 /*
- * `entered` is set, under the lock, where the vCPU's thread is let into the
- * guest, and cleared once KVM_RUN has come back with immediate_exit set: from
- * then on the thread enters no guest before it has looked at the requests under
- * the lock.  In between it may be in a handler, which does not matter to who
- * holds it.  So an exit that nobody has kicked pays one load.
+ * Who holds a vCPU sets immediate_exit and then looks at `entered`; the vCPU
+ * sets `entered`, KVM_RUN looks at immediate_exit, and behind it `entered` is
+ * cleared and immediate_exit looked at once more.  All are sequentially
+ * consistent: either the guest is not entered, or the one who waits is told.
+ * In its exit handler a vCPU is out, so that no two that hold each other wait.
  */
 
 void vmm_vcpu_request_hold(struct vmm_vcpu *vcpu)
@@ -40,46 +40,8 @@ int vmm_vcpu_wait_held(struct vmm_vcpu *vcpu, int64_t timeout_ns)
     if (vmm_vcpu_is_self(vcpu))
         return 0;
     pthread_mutex_lock(&vcpu->lock);
-    while (r == 0 && (vcpu->entered || vcpu->borrowed))
+    while (r == 0 && (atomic_load(&vcpu->entered) || vcpu->borrowed))
         r = vmm_vcpu_await_change(vcpu, timeout_ns, &deadline);
     pthread_mutex_unlock(&vcpu->lock);
     return -r;
-}
-
-void vmm_vcpu_left(struct vmm_vcpu *vcpu)
-{
-    pthread_mutex_lock(&vcpu->lock);
-    if (vcpu->entered) {
-        vcpu->entered = false;
-        pthread_cond_broadcast(&vcpu->changed);
-    }
-    pthread_mutex_unlock(&vcpu->lock);
-}
-
-void vmm_vcpu_step_aside(struct vmm_vcpu *vcpu)
-{
-    uint8_t *immediate_exit = &vcpu->run->immediate_exit;
-
-    pthread_mutex_lock(&vcpu->lock);
-    if (vmm_vcpu_is_self(vcpu) && vcpu->entered) {
-        vcpu->aside = !__atomic_exchange_n(immediate_exit, 1, __ATOMIC_SEQ_CST);
-        vcpu->entered = false;
-        pthread_cond_broadcast(&vcpu->changed);
-    }
-    pthread_mutex_unlock(&vcpu->lock);
-}
-
-bool vmm_vcpu_let_in(struct vmm_vcpu *vcpu)
-{
-    pthread_mutex_lock(&vcpu->lock);
-    bool free = !vcpu->holds;
-    if (free) {
-        /* Nobody has kicked it: it was its own doing. */
-        if (vcpu->aside)
-            __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
-        vcpu->aside = false;
-        vcpu->entered = true;
-    }
-    pthread_mutex_unlock(&vcpu->lock);
-    return free;
 }

@@ -58,7 +58,6 @@ int vmm_vcpu_install_kick(int signal_number, struct vmm_error *err)
 
 void vmm_vcpu_kick_locked(struct vmm_vcpu *vcpu)
 {
-    vcpu->aside = false;
     __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
     if (vmm_vcpu_is_self(vcpu))
         return;
@@ -171,8 +170,6 @@ static bool wait_for_turn(struct vmm_vcpu *vcpu, bool first)
             serve_nmi(vcpu);
             tell(vcpu, waited ? VMM_VCPU_RESUMED : VMM_VCPU_KICKED);
             __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
-            vcpu->aside = false;
-            vcpu->entered = true;
             return true;
         }
     }
@@ -203,8 +200,6 @@ static void *thread_main(void *argument)
         pthread_mutex_unlock(&vcpu->lock);
         go_on = run_until_kick(vcpu);
         pthread_mutex_lock(&vcpu->lock);
-        vcpu->entered = false;
-        pthread_cond_broadcast(&vcpu->changed);
     }
     /* Its state is read after the end as well. */
     if (!vcpu->borrowed)

@@ -128,8 +128,6 @@ int debug_hold_others(struct vmm_machine *machine, struct vmm_vcpu *but)
 {
     int rc = 0;
 
-    if (but)
-        vmm_vcpu_step_aside(but);
     for (size_t i = 0; i < machine->vcpu_count; i++)
         if (machine->vcpus[i]->vcpu != but)
             vmm_vcpu_request_hold(machine->vcpus[i]->vcpu);

@@ -141,6 +141,32 @@ static void more_holds_than_there_were_are_not_ended(void **state)
     fake_free(fake);
 }
 
+/* A handler that another vCPU's handler may wait for, here by a hold. */
+static int stay_until_held(struct fake *fake)
+{
+    pthread_mutex_lock(&fake->lock);
+    while (!fake->let_go)
+        pthread_cond_wait(&fake->counted, &fake->lock);
+    pthread_mutex_unlock(&fake->lock);
+    return 0;
+}
+
+static void a_vcpu_in_its_handler_is_out_of_the_guest(void **state)
+{
+    (void)state;
+    struct fake *fake = run(FAKE_WRITES, stay_until_held);
+
+    wait_until_more(fake, &fake->exits, 0);
+    vmm_vcpu_request_hold(&fake->vcpu);
+    int r = vmm_vcpu_wait_held(&fake->vcpu, SECOND_NS);
+    fake_let_go(fake);
+    assert_int_equal(r, 0);
+    assert_stays_out(fake);
+    vmm_vcpu_end_hold(&fake->vcpu);
+    wait_until_more(fake, &fake->runs, 1);
+    fake_free(fake);
+}
+
 /* ---- two vCPUs that hold each other ------------------------------------- */
 
 #define ROUNDS 100
@@ -163,7 +189,6 @@ static int hold_the_other(struct fake *fake)
 
     if (!atomic_compare_exchange_strong(&pair->alone, &nobody, 1))
         return 0;
-    vmm_vcpu_step_aside(&fake->vcpu);
     vmm_vcpu_request_hold(&other->vcpu);
     if (vmm_vcpu_wait_held(&other->vcpu, DEADLINE_NS) < 0)
         count(fake, &fake->oddities);
@@ -221,6 +246,7 @@ int main(void)
             a_paused_vcpu_that_is_held_can_be_resumed_but_runs_later),
         cmocka_unit_test(a_held_vcpu_can_be_stopped),
         cmocka_unit_test(a_hold_waits_for_a_vcpu_that_is_deaf_to_kicks),
+        cmocka_unit_test(a_vcpu_in_its_handler_is_out_of_the_guest),
         cmocka_unit_test(more_holds_than_there_were_are_not_ended),
         cmocka_unit_test(
             two_vcpus_that_hold_each_other_neither_hang_nor_run_together),
