@@ -222,6 +222,33 @@ it("metrics of a closed VM raise", function()
     assert.error_matches(function() vm:measure(true) end, "the VM is closed")
 end)
 
+it("metrics that cannot be written for once are written the next time", function()
+    local file, path = require "vmm.file", os.tmpname()
+    local write, failed = file.write, 0
+    finally(function()
+        file.write = write
+        os.remove(path)
+    end)
+    local vm <close> = assert(vmm.vm {
+        memory = { size_mib = 16 },
+        kernel = { path = tiny.path("spin", "bin"), flow = "flat" },
+        metrics = { path = path, every = 0.1 },
+    })
+    function file.write(...)
+        failed = failed + 1
+        if failed > 2 then return write(...) end
+        return nil, "cannot write: No space left on device", "EIO"
+    end
+    assert(vm:start())
+    local function read()
+        local handle <close> = assert(io.open(path))
+        return assert(vmm.json.decode(handle:read "a"))
+    end
+    local time = read().time
+    await("a turn", function() return read().time ~= time end)
+    assert.is_true(failed > 2)
+end)
+
 it("a forgotten VM with a metrics file is collected, which writes the last of it", function()
     local path = os.tmpname()
     local weak = setmetatable({}, { __mode = "v" })
