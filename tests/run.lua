@@ -164,12 +164,30 @@ local function run_sanitized(scratch)
     end
 end
 
+local function below(path, directory)
+    return path:sub(1, #directory + 1) == directory .. "/"
+end
+
+-- How long a spec of Linux takes is how often it boots: of those that boot by a loop, or otherwise
+-- than their text shows.
+local BOOTS = {
+    ancestor = 10, boot = 10, ["end"] = 8, examples = 9, memory = 5,
+}
+
+local function expected_boots(spec)
+    local known = BOOTS[spec:match "([^/]+)_spec%.lua$"]
+    if known and below(spec, LINUX) then return known end
+    local file <close> = assert(io.open(spec))
+    return select(2, file:read("a"):gsub("linux%.boot", ""))
+end
+
 -- Each spec file in a lab of its own, as many at a time as there are CPUs: a lab has one.
 local function run_in_lab(specs, scratch)
     say("specs in the lab: Linux under emulated AMD SVM")
-    -- The longest last would keep all waiting; the longer the file, the longer it takes.
-    local about = process.stat(specs)
-    table.sort(specs, function(a, b) return about[a].size > about[b].size end)
+    -- The longest last would keep all waiting.
+    table.sort(specs, function(a, b)
+        return expected_boots(a) > expected_boots(b)
+    end)
     local words = {}
     for index, spec in ipairs(specs) do
         local directory = ("%s/lab-%d"):format(scratch, index)
@@ -215,10 +233,6 @@ local function host_abilities()
     local kvm = io.open("/dev/kvm", "r+b")
     local hardware = flags:find("%f[%w]vmx%f[%W]") or flags:find("%f[%w]svm%f[%W]")
     return kvm and hardware, kvm and kvm:close()
-end
-
-local function below(path, directory)
-    return path:sub(1, #directory + 1) == directory .. "/"
 end
 
 -- Share the specs out: those to run here, those to run in the lab.
