@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
--- Linux on a PC with five devices written in Lua (examples/devices), which vmm.vm's setup adds and
--- describes to the guest: a counter, an HPET, pvpanic, and QEMU's test devices.
+-- Linux on a PC with six devices written in Lua (examples/devices), which vmm.vm's setup adds and
+-- describes to the guest: a counter, an HPET, pvpanic, QEMU's test devices and a debug port.
 --
 --   vmm-reference examples/06-devices.lua KERNEL INITRD [COMMAND]
 --
