@@ -47,12 +47,12 @@ function linux.start(options)
         if value == "default" then value = nil end
         kernel[key] = value
     end
-    local vm = assert(vmm.vm {
-        console = "capture",
-        memory = options.memory or { size_mib = 512 },
-        vcpus = options.vcpus,
-        kernel = kernel,
-    })
+    local config = { console = "capture", memory = { size_mib = 512 } }
+    for key, value in pairs(options) do
+        if key ~= "before_start" then config[key] = value end
+    end
+    config.kernel = kernel
+    local vm = assert(vmm.vm(config))
     if options.before_start then options.before_start(vm) end
     assert(vm:start())
     return vm
