@@ -252,14 +252,13 @@ end)
 it("a forgotten VM with a metrics file is collected, which writes the last of it", function()
     local path = os.tmpname()
     local weak = setmetatable({}, { __mode = "v" })
-    do
-        weak.vm = assert(vmm.vm {
-            memory = { size_mib = 16 },
-            kernel = { path = tiny.path("spin", "bin"), flow = "flat" },
-            metrics = { path = path, every = 0.1 },
-        })
-        assert(weak.vm:start())
-    end
+    local kept = { assert(vmm.vm {
+        memory = { size_mib = 16 },
+        kernel = { path = tiny.path("spin", "bin"), flow = "flat" },
+        metrics = { path = path, every = 0.1 },
+    }) }
+    weak.vm = kept[1]
+    assert(kept[1]:start())
     local function read()
         local file <close> = assert(io.open(path))
         return assert(vmm.json.decode(file:read "a"))
@@ -268,6 +267,7 @@ it("a forgotten VM with a metrics file is collected, which writes the last of it
         local time = read().time
         await("a turn", function() return read().time ~= time end)
     end
+    kept[1] = nil
     local deadline = vmm.now() + 10
     repeat
         assert(vmm.now() < deadline, "it is still there")
