@@ -70,15 +70,18 @@ describe("a trace", function()
 
     it("has pauses and resumes", function()
         local vm <close> = make(ENDLESS)
+        local function await_exits()
+            local from, deadline = vm:exit_counts().pio_write or 0, vmm.now() + 10
+            repeat
+                assert(vmm.now() < deadline, "the guest does not go on")
+            until (vm:exit_counts().pio_write or 0) > from
+        end
         assert(vm:start())
+        await_exits() -- the first turn is a resume, too
         local trace = assert(vm:trace { events = 1 << 20 })
         assert(vm:pause(10))
-        local from = vm:exit_counts().pio_write or 0
         vm:resume()
-        local deadline = vmm.now() + 10
-        repeat
-            assert(vmm.now() < deadline, "the guest did not go on")
-        until (vm:exit_counts().pio_write or 0) > from
+        await_exits()
         assert(vm:pause(10))
         local counts = { exit = 0, kick = 0, pause = 0, resume = 0 }
         for _, event in ipairs((assert(trace:events()))) do
