@@ -1,53 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 /* Loads libedit: most runs of a program never ask a user for a line. */
-#include "base/libedit.h"
-
 #include <dlfcn.h>
 #include <errno.h>
-#include <stdbool.h>
+
+#include "base/libedit.h"
+#include "base/library.h"
 
 #define LIBRARY "libedit.so.2"
 
-/* dlsym returns an object pointer; POSIX says it may be a function. */
-static bool find(const struct libedit *lib, void *function, const char *name)
-{
-    *(void **)function = dlsym(lib->library, name);
-    return *(void **)function != NULL;
-}
-
-static bool find_all(struct libedit *lib)
-{
-    return find(lib, &lib->init, "el_init_fd") &&
-           find(lib, &lib->end, "el_end") && find(lib, &lib->set, "el_set") &&
-           find(lib, &lib->wset, "el_wset") && find(lib, &lib->get, "el_get") &&
-           find(lib, &lib->gets, "el_gets") &&
-           find(lib, &lib->line, "el_line") &&
-           find(lib, &lib->insert, "el_insertstr") &&
-           find(lib, &lib->resize, "el_resize") &&
-           find(lib, &lib->history_init, "history_init") &&
-           find(lib, &lib->history_end, "history_end") &&
-           find(lib, &lib->history, "history");
-}
-
 int libedit_load(struct libedit *lib, struct vmm_error *err)
 {
+    const struct library_function functions[] = {
+        LIBRARY_FUNCTION("el_init_fd", &lib->init),
+        LIBRARY_FUNCTION("el_end", &lib->end),
+        LIBRARY_FUNCTION("el_set", &lib->set),
+        LIBRARY_FUNCTION("el_wset", &lib->wset),
+        LIBRARY_FUNCTION("el_get", &lib->get),
+        LIBRARY_FUNCTION("el_gets", &lib->gets),
+        LIBRARY_FUNCTION("el_line", &lib->line),
+        LIBRARY_FUNCTION("el_insertstr", &lib->insert),
+        LIBRARY_FUNCTION("el_resize", &lib->resize),
+        LIBRARY_FUNCTION("history_init", &lib->history_init),
+        LIBRARY_FUNCTION("history_end", &lib->history_end),
+        LIBRARY_FUNCTION("history", &lib->history),
+    };
+
     *lib = (struct libedit){0};
     /* It stays: its libtinfo keeps what it knows of the terminal, and would
      * keep it again each time. */
-    lib->library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-    if (!lib->library)
+    int rc = library_open(&lib->library, LIBRARY, RTLD_NODELETE, functions,
+                          sizeof(functions) / sizeof(*functions), NULL);
+    if (rc == -ENOENT)
         return vmm_error_set(err, ENOENT, "%s is not installed", LIBRARY);
-    if (find_all(lib))
-        return 0;
-    libedit_unload(lib);
-    return vmm_error_set(err, ENOENT, "%s lacks a function", LIBRARY);
+    return rc ? vmm_error_set(err, ENOENT, "%s lacks a function", LIBRARY) : 0;
 }
 
 void libedit_unload(struct libedit *lib)
 {
-    if (lib->library)
-        dlclose(lib->library);
-    lib->library = NULL;
+    library_close(&lib->library);
 }
 
 void *libedit_client_data(EditLine *el)

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 /* Instructions in words, by capstone when the host has it. */
 #include <capstone/capstone.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 
 #include <vmm/disassemble.h>
 
+#include "base/library.h"
 #include "machine/internal.h"
 
-/* Capstone is opened on first use: it is large, and few runs need it. */
 struct capstone {
     void *library;
     csh handle;
@@ -22,24 +21,18 @@ struct capstone {
     cs_err (*close)(csh *);
 };
 
-/* dlsym returns an object pointer; POSIX says it may be a function. */
-static void *symbol(const struct capstone *capstone, const char *name)
-{
-    return dlsym(capstone->library, name);
-}
-
 static bool load(struct capstone *capstone)
 {
-    capstone->library = dlopen("libcapstone.so.4", RTLD_NOW | RTLD_LOCAL);
-    if (!capstone->library)
-        return false;
-    *(void **)&capstone->open = symbol(capstone, "cs_open");
-    *(void **)&capstone->option = symbol(capstone, "cs_option");
-    *(void **)&capstone->disasm = symbol(capstone, "cs_disasm");
-    *(void **)&capstone->free = symbol(capstone, "cs_free");
-    *(void **)&capstone->close = symbol(capstone, "cs_close");
-    return capstone->open && capstone->option && capstone->disasm &&
-           capstone->free && capstone->close;
+    const struct library_function functions[] = {
+        LIBRARY_FUNCTION("cs_open", &capstone->open),
+        LIBRARY_FUNCTION("cs_option", &capstone->option),
+        LIBRARY_FUNCTION("cs_disasm", &capstone->disasm),
+        LIBRARY_FUNCTION("cs_free", &capstone->free),
+        LIBRARY_FUNCTION("cs_close", &capstone->close),
+    };
+
+    return library_open(&capstone->library, "libcapstone.so.4", 0, functions,
+                        sizeof(functions) / sizeof(*functions), NULL) == 0;
 }
 
 static bool start(struct capstone *capstone, const struct vmm_disassembly *how)
@@ -62,8 +55,7 @@ static void stop(struct capstone *capstone)
 {
     if (capstone->is_open)
         capstone->close(&capstone->handle);
-    if (capstone->library)
-        dlclose(capstone->library);
+    library_close(&capstone->library);
 }
 
 static bool is_branch(const cs_insn *from)

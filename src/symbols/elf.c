@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 /* Symbols of an ELF file, by libelf when the host has it. */
-#include <dlfcn.h>
 #include <errno.h>
 #include <gelf.h>
 #include <string.h>
 
 #include <vmm/symbols.h>
 
-/* libelf is opened on first use: few runs need it. */
+#include "base/library.h"
+
 struct libelf {
     void *library;
     unsigned (*version)(unsigned);
@@ -22,32 +22,25 @@ struct libelf {
 
 static int load(struct libelf *libelf, struct vmm_error *err)
 {
-    libelf->library = dlopen("libelf.so.1", RTLD_NOW | RTLD_LOCAL);
-    if (!libelf->library)
+    const struct library_function functions[] = {
+        LIBRARY_FUNCTION("elf_version", &libelf->version),
+        LIBRARY_FUNCTION("elf_memory", &libelf->memory),
+        LIBRARY_FUNCTION("elf_end", &libelf->end),
+        LIBRARY_FUNCTION("elf_nextscn", &libelf->next_section),
+        LIBRARY_FUNCTION("gelf_getshdr", &libelf->header),
+        LIBRARY_FUNCTION("elf_getdata", &libelf->data),
+        LIBRARY_FUNCTION("gelf_getsym", &libelf->symbol),
+        LIBRARY_FUNCTION("elf_strptr", &libelf->text),
+    };
+    const char *lacking;
+
+    int rc = library_open(&libelf->library, "libelf.so.1", 0, functions,
+                          sizeof(functions) / sizeof(*functions), &lacking);
+    if (rc == -ENOENT)
         return vmm_error_set(err, ENOSYS,
                              "symbols of an ELF file need libelf (Debian: "
                              "libelf1), which is not installed");
-
-    const struct {
-        const char *name;
-        void **function;
-    } wanted[] = {
-        {"elf_version", (void **)&libelf->version},
-        {"elf_memory", (void **)&libelf->memory},
-        {"elf_end", (void **)&libelf->end},
-        {"elf_nextscn", (void **)&libelf->next_section},
-        {"gelf_getshdr", (void **)&libelf->header},
-        {"elf_getdata", (void **)&libelf->data},
-        {"gelf_getsym", (void **)&libelf->symbol},
-        {"elf_strptr", (void **)&libelf->text},
-    };
-    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
-        *wanted[i].function = dlsym(libelf->library, wanted[i].name);
-        if (!*wanted[i].function)
-            return vmm_error_set(err, ENOSYS, "libelf has no %s",
-                                 wanted[i].name);
-    }
-    return 0;
+    return rc ? vmm_error_set(err, ENOSYS, "libelf has no %s", lacking) : 0;
 }
 
 /* nm's letter, as far as the symbol alone tells. */
@@ -134,7 +127,6 @@ int vmm_symbols_add_elf(struct vmm_symbols *symbols,
     }
     if (elf)
         libelf.end(elf);
-    if (libelf.library)
-        dlclose(libelf.library);
+    library_close(&libelf.library);
     return ret;
 }

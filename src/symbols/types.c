@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 /* BTF handed to libbpf, and its types with typedefs and qualifiers taken off.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/arith.h"
+#include "base/library.h"
 #include "symbols/btf.h"
 
 /* Typedefs of typedefs, arrays of arrays: more are a loop. */
@@ -14,29 +14,24 @@
 
 static int load(struct vmm_types *types, struct vmm_error *err)
 {
-    types->library = dlopen("libbpf.so.1", RTLD_NOW | RTLD_LOCAL);
-    if (!types->library)
+    const struct library_function functions[] = {
+        LIBRARY_FUNCTION("btf__new", &types->parse),
+        LIBRARY_FUNCTION("btf__free", &types->free),
+        LIBRARY_FUNCTION("btf__find_by_name_kind", &types->find),
+        LIBRARY_FUNCTION("btf__type_by_id", &types->by_id),
+        LIBRARY_FUNCTION("btf__name_by_offset", &types->text),
+        LIBRARY_FUNCTION("libbpf_set_print", &types->set_print),
+    };
+    const char *lacking;
+
+    int rc = library_open(&types->library, "libbpf.so.1", 0, functions,
+                          sizeof(functions) / sizeof(*functions), &lacking);
+    if (rc == -ENOENT)
         return vmm_error_set(err, ENOSYS,
                              "BTF needs libbpf (Debian: libbpf1), which is "
                              "not installed");
-
-    const struct {
-        const char *name;
-        void **function;
-    } wanted[] = {
-        {"btf__new", (void **)&types->parse},
-        {"btf__free", (void **)&types->free},
-        {"btf__find_by_name_kind", (void **)&types->find},
-        {"btf__type_by_id", (void **)&types->by_id},
-        {"btf__name_by_offset", (void **)&types->text},
-        {"libbpf_set_print", (void **)&types->set_print},
-    };
-    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
-        *wanted[i].function = dlsym(types->library, wanted[i].name);
-        if (!*wanted[i].function)
-            return vmm_error_set(err, ENOSYS, "libbpf has no %s",
-                                 wanted[i].name);
-    }
+    if (rc)
+        return vmm_error_set(err, ENOSYS, "libbpf has no %s", lacking);
     types->set_print(NULL); /* it would write to stderr */
     return 0;
 }
@@ -112,8 +107,7 @@ void vmm_types_free(struct vmm_types *types)
         return;
     if (types->btf)
         types->free(types->btf);
-    if (types->library)
-        dlclose(types->library);
+    library_close(&types->library);
     free(types);
 }
 
