@@ -239,8 +239,5 @@ void debug_open(lua_State *L)
         {NULL, NULL},
     };
 
-    lua_getfield(L, LUA_REGISTRYINDEX, "vmm.classes");
-    lua_getfield(L, -1, VM_CLASS);
-    luaL_setfuncs(L, methods, 0);
-    lua_pop(L, 2);
+    class_extend(L, VM_CLASS, methods);
 }
