@@ -139,15 +139,6 @@ int debug_hold_others(struct vmm_machine *machine, struct vmm_vcpu *but)
     return rc;
 }
 
-/* The vCPU whose thread this is, or NULL. */
-static struct vmm_vcpu *self_of(const struct vmm_machine *machine)
-{
-    for (size_t i = 0; i < machine->vcpu_count; i++)
-        if (vmm_vcpu_is_self(machine->vcpus[i]->vcpu))
-            return machine->vcpus[i]->vcpu;
-    return NULL;
-}
-
 /* ---- adding and removing ---------------------------------------------------
  */
 
@@ -326,7 +317,7 @@ int vmm_machine_add_break(struct vmm_machine *machine,
 {
     struct debug_point point = {
         .kind = config->kind, .gva = config->gva, .len = config->len};
-    struct vmm_vcpu *self = self_of(machine);
+    struct vmm_vcpu *self = machine_self(machine);
 
     vmm_error_clear(err);
     int rc = check(machine, config, err);

@@ -46,8 +46,6 @@ struct machine_debug {
                          stacks */
 };
 
-/* A vCPU's own part, in its struct machine_vcpu. */
-
 /* DR6 (Intel SDM volume 3, section 17.2.3). */
 #define DR6_HITS     UINT64_C(0xf)
 #define DR6_BS       (UINT64_C(1) << 14)

@@ -75,6 +75,9 @@ struct vmm_machine {
     int stopped_fd;
 };
 
+/* The vCPU whose thread this is, or NULL. */
+struct vmm_vcpu *machine_self(const struct vmm_machine *machine);
+
 /* metrics.c.  A new vCPU, and its end: its thread has been joined. */
 void machine_probes_init(struct machine_vcpu *slot);
 void machine_probes_fini(struct machine_vcpu *slot);

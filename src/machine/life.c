@@ -182,15 +182,12 @@ static int64_t remaining_ns(uint64_t since_ns, int64_t timeout_ns)
 int vmm_machine_pause(struct vmm_machine *machine, int64_t timeout_ns)
 {
     uint64_t since = vmm_now_ns();
-    bool self = false;
 
     if (VMM_FEATURE_DEBUG)
         machine_debug_pause(machine);
-    for (size_t i = 0; i < machine->vcpu_count; i++) {
+    for (size_t i = 0; i < machine->vcpu_count; i++)
         vmm_vcpu_request_pause(machine->vcpus[i]->vcpu);
-        self = self || vmm_vcpu_is_self(machine->vcpus[i]->vcpu);
-    }
-    if (self)
+    if (machine_self(machine))
         return 0; /* asked; served after the handler has returned */
     for (size_t i = 0; i < machine->vcpu_count; i++) {
         int rc = vmm_vcpu_wait_paused(machine->vcpus[i]->vcpu,

@@ -69,19 +69,19 @@ fail:
     return rc;
 }
 
-static bool on_own_thread(const struct vmm_machine *machine)
+struct vmm_vcpu *machine_self(const struct vmm_machine *machine)
 {
     for (size_t i = 0; i < machine->vcpu_count; i++)
         if (vmm_vcpu_is_self(machine->vcpus[i]->vcpu))
-            return true;
-    return false;
+            return machine->vcpus[i]->vcpu;
+    return NULL;
 }
 
 int vmm_machine_free(struct vmm_machine *machine)
 {
     if (!machine)
         return 0;
-    if (on_own_thread(machine))
+    if (machine_self(machine))
         return -EDEADLK;
 
     vmm_machine_stop(machine, VMM_STOP_CLOSED, "closed by its owner");
