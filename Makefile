@@ -335,6 +335,10 @@ tsan: $(THREADED:%.c=$(F)/tsan/%) ## unit tests of what has threads under TSan
 	$(Q)for t in $^; do ./$$t || exit 1; done
 .PHONY: tsan
 
+threaded: # for tests/run.lua: the sources of what runs under TSan
+	@printf '%s\n' $(THREADED)
+.PHONY: threaded
+
 FUZZ_SECONDS ?= 20
 fuzz: $(FUZZ_SRC:%.c=$(F)/fuzz/%) ## run every fuzz target for FUZZ_SECONDS
 	$(Q)tests/fuzz/run.sh $(FUZZ_SECONDS) $^
