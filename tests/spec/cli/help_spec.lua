@@ -4,6 +4,7 @@
 local help = require "vmm.cli.help"
 local man = require "vmm.cli.man"
 local options = require "vmm.options"
+local process = require "vmm.process"
 
 --- Every spelling, parameter and form that a user may write.
 local function all_words()
@@ -23,10 +24,6 @@ local function succeeds(command)
     local pipe <close> = assert(io.popen(command .. " 2>&1"))
     local output = pipe:read "a"
     return pipe:close() or false, output
-end
-
-local function have(program)
-    return os.execute(("command -v %s >/dev/null"):format(program))
 end
 
 describe("--help", function()
@@ -80,7 +77,7 @@ describe("the manual page", function()
     end)
 
     it("formats without a warning of groff", function()
-        if not have "groff" then
+        if not process.which "groff" then
             pending "groff is not installed"
             return
         end
@@ -89,7 +86,7 @@ describe("the manual page", function()
     end)
 
     it("is read by man without a warning", function()
-        if not have "man" or not have "groff" then
+        if not process.which "man" or not process.which "groff" then
             pending "man is not installed"
             return
         end
@@ -99,7 +96,7 @@ describe("the manual page", function()
     end)
 
     it("names every option, parameter and form when read", function()
-        if not have "groff" then
+        if not process.which "groff" then
             pending "groff is not installed"
             return
         end

@@ -64,11 +64,7 @@ local function quit(terminal)
     assert.matches("code=0\nsane\n$", terminal:finish())
 end
 
-local function has(program)
-    return os.execute(("command -v %s >/dev/null"):format(program))
-end
-
-local describe_here = has "script" and has "stty" and io.open "/dev/kvm" and describe or pending
+local describe_here = pty.available() and describe or pending
 
 describe_here("the prompt", function()
     it("shows the values of an expression, tables with their keys", function()

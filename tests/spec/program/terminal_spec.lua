@@ -31,11 +31,7 @@ local function kill(signal, pid)
     assert(os.execute(("kill -%s %s"):format(signal, pid)))
 end
 
-local function has(program)
-    return os.execute(("command -v %s >/dev/null"):format(program))
-end
-
-local describe_here = has "script" and has "stty" and io.open "/dev/kvm" and describe or pending
+local describe_here = pty.available() and describe or pending
 
 describe_here("on a terminal", function()
     it("every key reaches the guest, but for Ctrl-A", function()

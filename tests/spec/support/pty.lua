@@ -1,8 +1,15 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- A shell script on a pseudo-terminal, typed at and read from; made by util-linux's script.
 
+local process = require "vmm.process"
+
 local pty = {}
 pty.__index = pty
+
+-- Can a session be had here, and the program run guests in it?
+function pty.available()
+    return process.which "script" and process.which "stty" and process.is_readable "/dev/kvm"
+end
 
 local function write_file(path, text)
     local file <close> = assert(io.open(path, "w"))
