@@ -47,10 +47,6 @@ end
 local function resolve(vm, what, at)
     if math.type(at) == "integer" then return at end
     argument.check(type(at) == "string", what .. ": at", "an address or a symbol's name", at, 4)
-    if not vm.symbol then
-        return nil, ("%s: %q: this build knows no symbols: give an address"):format(what, at),
-            "ENOTSUP"
-    end
     return vm:symbol(at)
 end
 
