@@ -16,13 +16,20 @@ local function write_file(path, text)
     file:write(text)
 end
 
+-- The session's last words. It stays until they have been read: `script` drops what is still on
+-- its way 10 ms after bash has ended.
+local END = "[end of the session]"
+
 -- Starts bash with the text of a script on a new terminal; it ends after `seconds` (30) at the
 -- latest, which the next expect reports.
 function pty.open(text, seconds)
     local directory = os.tmpname()
     os.remove(directory)
-    assert(os.execute("mkdir " .. directory .. " && mkfifo " .. directory .. "/keys"))
-    write_file(directory .. "/script", 'echo "tty=$(tty)."\n' .. text)
+    local keys, ended = directory .. "/keys", directory .. "/end"
+    assert(os.execute(("mkdir %s && mkfifo %s %s"):format(directory, keys, ended)))
+    write_file(directory .. "/script", table.concat({
+        'echo "tty=$(tty)."', text, ('printf "%s"; read <%s'):format(END, ended), "",
+    }, "\n"))
     local self = setmetatable({ directory = directory, seen = "" }, pty)
     self.output = assert(io.popen(
         ("timeout -k 1 %d script -qefc 'bash %s/script' /dev/null <%s/keys 2>&1"):format(
@@ -68,8 +75,9 @@ end
 
 -- Reads to the end; all that came since the last match, without carriage returns.
 function pty:finish()
-    local rest = self.seen .. self.output:read "a"
-    self.seen = ""
+    local rest = self:expect("^(.*)" .. END:gsub("%p", "%%%0"))
+    write_file(self.directory .. "/end", "\n")
+    self.output:read "a"
     return (rest:gsub("\r", ""))
 end
 
