@@ -30,7 +30,7 @@ $(call block,mptable,,lua/vmm/x86/mptable.lua)
 $(call block,tap,src/devices/bus_tap.c src/lua/lua_tap.c,,,,,bus_tap)
 $(call block,doorbell,src/lua/doorbell.c)
 
-$(call block,virtio,src/virtio/*.c src/lua/virtio*.c,lua/vmm/virtio.lua,,,acpi,virt*)
+$(call block,virtio,src/virtio/*.c src/lua/virtio*.c,lua/vmm/virtio*.lua,-luring,liburing-dev,acpi,virt*)
 
 # ---- kernels: ELF with the boot flows of Linux, bzImage, and what its payload is packed with
 ELF_FLOWS := cmdline kernel linux64 pvh zero_page

@@ -13,6 +13,8 @@
 --            nil, himem_start when flow is "flat"
 --   console  "stdio", "capture", "pty", { file = path }, { unix = path } or a
 --            function(bytes); when not given: "capture"
+--   block    nil, or a list of { path =, readonly =, serial =, direct =,
+--            queues =, io_uring = }; serial may be nil
 --   rng      nil, or { rate = bytes a second, 0: no limit }
 --   metrics  nil, or { path =, format =, every = }
 --   trace    nil, or { path =, events = }
@@ -187,8 +189,35 @@ local function form_of_value(option, given)
     return config.form(option, name, value, in_table)
 end
 
+--- A list of tables, each as one mention on the command line.
+local function list_of_value(option, given)
+    if type(given) ~= "table" or (next(given) ~= nil and #given == 0) then
+        return nil, string.format("%s: %s is not a list of tables; valid in each: %s",
+            option.name, text.show(given),
+            table.concat(options.names(option.params), ", "))
+    end
+    local list = {}
+    for index, item in ipairs(given) do
+        local function place(_, name)
+            return in_table({ name = ("%s[%d]"):format(option.name, index) }, name)
+        end
+        if type(item) ~= "table" then
+            return nil, place() .. ": " .. text.show(item) .. " is not a table"
+        end
+        local message
+        list[index], message = config.section(option, sorted(item),
+            parameter.from_value, place)
+        if message then
+            return nil, message
+        end
+    end
+    return list
+end
+
 local function read_option(option, given)
-    if option.forms then
+    if option.repeatable and option.params then
+        return list_of_value(option, given)
+    elseif option.forms then
         return form_of_value(option, given)
     elseif option.params then
         if type(given) ~= "table" then

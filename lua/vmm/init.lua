@@ -25,6 +25,7 @@ local vmm = {
     pvpanic = core.pvpanic,
     virtio_rng = core.virtio_rng,
     virtio_mmio = core.virtio_mmio,
+    virtio_block = core.virtio_block,
     acpi_events = core.acpi_events,
     console = require("vmm.console").new,
 

@@ -112,7 +112,8 @@ local function load_kernel(vm, options, rsdp)
         mem = vm.memory,
         load = core.load,
         image = image,
-        cmdline = options.cmdline,
+        cmdline = vm.disks and require("vmm.virtio_block").cmdline(options, vm.disks)
+            or options.cmdline,
         initrd = initrd,
         himem_start = options.himem_start,
         flow = options.flow,
@@ -143,6 +144,9 @@ local function build(vm, kvm, options)
     }
     if options.setup then options.setup(vm, parts) end
     add_devices(vm, parts)
+    if options.block then
+        check(require("vmm.virtio_block").add(vm, parts, options.block))
+    end
     if options.rng then
         local rng = check(core.virtio_rng { vm = vm, rate = options.rng.rate })
         check(require("vmm.virtio").add(vm, parts, rng))

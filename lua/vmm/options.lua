@@ -9,6 +9,7 @@
 --   flag    no value
 --   later   a device this version does not have: refused by name
 -- `optional`: what it describes is not there unless it is given, even without a required parameter.
+-- `repeatable` ones may be given several times; a table has a list of them.
 -- `features` lists the blocks that must be built in for it (vmm.features).
 -- `machine` marks the options that vmm.vm{...} has as well, which has those of
 -- options.of_scripts, too.  Parameters and plain
@@ -91,6 +92,24 @@ local gdb = {
       help = "run no instruction before the debugger says so" },
 }
 
+local block = {
+    { name = "path", type = "path", metavar = "FILE", required = true,
+      help = "the disk, byte by byte: a file or a block device; never taken"
+        .. " for an image of another format" },
+    { name = "readonly", type = "boolean", metavar = "true|false",
+      default = false, help = "the guest cannot write it; may be shared" },
+    { name = "serial", type = "string", metavar = "ID", max_bytes = 20,
+      default_text = "none", help = "its serial number" },
+    { name = "direct", type = "boolean", metavar = "true|false",
+      default = false, help = "go past the host's page cache (O_DIRECT)" },
+    { name = "queues", aliases = { "num_queues" }, type = "integer",
+      metavar = "N", min = 1, max = 16, default = 1,
+      help = "queues that the guest's CPUs share" },
+    { name = "io_uring", type = "boolean", metavar = "true|false",
+      default = true, default_text = "true, where the host has it",
+      help = "read and write by io_uring, not by threads" },
+}
+
 local rng = {
     { name = "rate", type = "integer", metavar = "BYTES", min = 0,
       max = 0xffffffff, default = 0, default_text = "0: no limit",
@@ -128,6 +147,10 @@ options.list = {
       default = "vm", pattern = "^[%w._-]+$",
       pattern_help = "letters, digits and . _ -",
       max_bytes = 32, help = "name of the machine, seen in thread names" },
+    { name = "block", aliases = { "blk" }, machine = true,
+      repeatable = true, features = { "virtio" }, params = block,
+      help = "a disk (virtio): /dev/vda, /dev/vdb and so on;"
+        .. " repeatable" },
     { name = "rng", machine = true, optional = true, features = { "virtio" }, params = rng,
       help = "an entropy device (virtio)" },
     { name = "metrics", machine = true, features = { "metrics" }, params = metrics,
@@ -157,8 +180,6 @@ options.list = {
     { name = "man", flag = true, stop = true,
       help = "print the manual page (roff)" },
 
-    { name = "block", aliases = { "blk" }, machine = true,
-      later = "block devices" },
     { name = "net", machine = true, later = "network devices" },
     { name = "vsock", machine = true, later = "vsock devices" },
     { name = "balloon", machine = true, later = "memory balloons" },

@@ -8,6 +8,7 @@
 #include "lua/device.h"
 #include "lua/image.h"
 #include "lua/terminal.h"
+#include "lua/virtio.h"
 
 #include <vmm/lua.h>
 #include <vmm/version.h>
@@ -53,8 +54,10 @@ static void open_features(lua_State *L)
         console_pty_open(L);
     if (VMM_FEATURE_UNIX)
         console_unix_open(L);
-    if (VMM_FEATURE_VIRTIO)
+    if (VMM_FEATURE_VIRTIO) {
         virtio_open(L);
+        virtio_block_open(L);
+    }
     if (VMM_FEATURE_SOCKET)
         socket_open(L);
     if (VMM_FEATURE_LINE_EDITOR)

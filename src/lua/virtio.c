@@ -1,18 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 /* Virtio devices and their transports in Lua. */
+#include "lua/virtio.h"
 #include "lua/device.h"
 
-#include <vmm/virtio.h>
-
-/* What a virtio device's userdata holds.  Its VM knows it in a list, so that it
- * is closed before the VM's loop goes. */
-struct virtio_box {
-    struct vmm_virtio *virtio; /* NULL: closed, with its VM */
-    struct vm_box *vm;
-    struct virtio_box *next;
-};
-
-static struct virtio_box *check_virtio(lua_State *L, int arg)
+struct virtio_box *check_virtio(lua_State *L, int arg)
 {
     struct virtio_box *box = luaL_checkudata(L, arg, VIRTIO_CLASS);
 
@@ -60,8 +51,7 @@ static int virtio_gc(lua_State *L)
     return 0;
 }
 
-/* Push a closed box for a device of the VM in options.vm at index 1. */
-static struct virtio_box *virtio_box_new(lua_State *L)
+struct virtio_box *virtio_box_new(lua_State *L)
 {
     lua_getfield(L, 1, "vm");
     struct vm_box *vm = check_vm(L, -1);
@@ -73,8 +63,7 @@ static struct virtio_box *virtio_box_new(lua_State *L)
     return box;
 }
 
-/* Its device is made: the VM has to close it. */
-static void virtio_box_keep(lua_State *L, struct virtio_box *box)
+void virtio_box_keep(lua_State *L, struct virtio_box *box)
 {
     box->next = box->vm->virtios;
     box->vm->virtios = box;

@@ -19,7 +19,7 @@ local FILES = { ".busted", "lua", "tests", "examples", ".build/guest", ".build/e
 
 -- What guests in the lab load of the cloud kernel's modules.
 local MODULES = { "modules.dep", "kernel/drivers/misc/pvpanic",
-    "kernel/drivers/virtio", "kernel/drivers/char/hw_random",
+    "kernel/drivers/virtio", "kernel/drivers/block/virtio_blk.ko", "kernel/drivers/char/hw_random",
     "kernel/drivers/acpi/button.ko", "kernel/drivers/input/evdev.ko" }
 
 -- gdb starts no further than to the Python modules that it loads; it knows which.
@@ -33,8 +33,12 @@ local function add_gdb(files)
     end
 end
 
+local function add_mke2fs(files)
+    files[#files + 1] = process.which "mke2fs" or process.stat1 "/sbin/mke2fs" and "/sbin/mke2fs"
+end
+
 -- What single spec files need beside that.
-local MORE = { ["gdb_spec.lua"] = add_gdb }
+local MORE = { ["gdb_spec.lua"] = add_gdb, ["virtio_block_spec.lua"] = add_mke2fs }
 
 local files = {}
 local kernel = assert(guests.kernel "cloud-amd64")

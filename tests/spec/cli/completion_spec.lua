@@ -85,8 +85,8 @@ describe("completion in bash", function()
     end
 
     it("offers every option, and no device of a later version", function()
-        assert.equal("--check --completion --console --gdb --help --kernel --man"
-            .. " --memory --metrics --name --rng --timeout --trace --vcpu --vcpus"
+        assert.equal("--blk --block --check --completion --console --gdb --help --kernel"
+            .. " --man --memory --metrics --name --rng --timeout --trace --vcpu --vcpus"
             .. " --version -e -h -i",
             offered "-")
     end)

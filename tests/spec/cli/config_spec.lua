@@ -3,7 +3,7 @@
 
 local config = require "vmm.config"
 
-local OPTIONS = "valid: kernel, memory, vcpus, console, name, rng, metrics, trace, setup"
+local OPTIONS = "valid: kernel, memory, vcpus, console, name, block, rng, metrics, trace, setup"
 local KERNEL_KEYS =
     "valid: path, cmdline, initrd, himem_start, flow, mode, unpack,"
     .. " slide"
@@ -26,8 +26,6 @@ local MISTAKES = {
         .. OPTIONS },
     { { cmdline = "quiet" }, 'unknown option "cmdline"; ' .. OPTIONS },
     { { help = true }, 'unknown option "help"; ' .. OPTIONS },
-    { { block = {} }, "block: block devices are not in this version yet" },
-    { { blk = {} }, "blk: block devices are not in this version yet" },
     { { net = {} }, "net: network devices are not in this version yet" },
     { { vcpu = { num = 1 }, vcpus = { num = 1 } },
         "vcpu and vcpus are the same option; give one" },

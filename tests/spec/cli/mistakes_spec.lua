@@ -57,10 +57,6 @@ local MISTAKES = {
         '--completion: "zsh" is not known; allowed: bash' },
 
     -- devices of later versions
-    { { "--block", "path=d" },
-        "--block: block devices are not in this version yet" },
-    { { "--blk=path=d" },
-        "--blk: block devices are not in this version yet" },
     { { "--net", "tap=t" },
         "--net: network devices are not in this version yet" },
     { { "--vsock" }, "--vsock: vsock devices are not in this version yet" },

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* The insides of the block device: its file, and what is done to that. */
+#ifndef VMM_VIRTIO_BLOCK_IMPL_H
+#define VMM_VIRTIO_BLOCK_IMPL_H
+
+#include <linux/virtio_blk.h>
+#include <sys/uio.h>
+
+#include <vmm/virtio_block.h>
+
+#define SECTOR_BYTES 512u
+
+/* ---- the file: block_file.c -----------------------------------------------
+ */
+
+struct block_file {
+    int fd; /* locked; -1: none */
+    bool block_device, read_only, direct;
+    uint32_t logical_bytes; /* the smallest unit of I/O: 512 or more */
+    uint32_t physical_bytes;
+    uint64_t size; /* a multiple of logical_bytes; under the device's lock */
+    char *path;    /* for messages */
+};
+
+int block_file_open(const struct vmm_virtio_block_config *config,
+                    struct block_file *file, struct vmm_error *err);
+void block_file_close(struct block_file *file);
+/* Its length now; -EINVAL when it is no multiple of logical_bytes. */
+int block_file_measure(const struct block_file *file, uint64_t *size,
+                       struct vmm_error *err);
+int block_file_truncate(const struct block_file *file, uint64_t size,
+                        struct vmm_error *err);
+
+/* ---- one thing to do: block_io.c ------------------------------------------
+ */
+
+enum block_op {
+    BLOCK_READ,
+    BLOCK_WRITE,
+    BLOCK_FLUSH,
+    BLOCK_DISCARD,
+    BLOCK_WRITE_ZEROES
+};
+
+/* Of the file, in bytes. */
+struct block_range {
+    uint64_t offset, len;
+    bool unmap; /* zeroes may be a hole */
+};
+#define BLOCK_RANGES_MAX 16
+
+/* It is one engine's from submit to reap, and nobody else's. */
+struct block_io {
+    enum block_op op;
+    bool durable; /* on stable storage before it is done */
+    /* To read and write: where in the file, and the guest's memory.  What is
+     * done already is taken off. */
+    uint64_t offset, len;
+    struct iovec *pieces; /* the allocation; of room pieces */
+    int first, count, room;
+    /* To discard and to write zeroes. */
+    struct block_range ranges[BLOCK_RANGES_MAX];
+    unsigned range_count;
+
+    int result; /* 0 or -errno */
+    bool rest;  /* of an engine that is not up to all of it */
+    struct block_io *next;
+};
+
+/* Do it, or what is left of it: 0 or -errno. */
+int block_io_perform(const struct block_file *file, struct block_io *io);
+/* Take bytes off that have been moved; true: none are left. */
+bool block_io_advance(struct block_io *io, uint64_t bytes);
+/* May the file be read and written straight from these pieces? */
+bool block_io_is_aligned(const struct block_file *file,
+                         const struct block_io *io);
+
+/* ---- engines --------------------------------------------------------------
+ *
+ * Both raise done_fd, an eventfd, when there is something to reap; reap gives a
+ * list, or NULL.  After a drain nothing is in flight: what was, waits to be
+ * reaped.  The device's lock is held for all calls but new and free.
+ */
+
+struct block_threads;
+int block_threads_new(const struct block_file *file, int done_fd,
+                      struct block_threads **threads, struct vmm_error *err);
+/* Drained.  May be NULL. */
+void block_threads_free(struct block_threads *threads);
+void block_threads_submit(struct block_threads *threads, struct block_io *io);
+struct block_io *block_threads_reap(struct block_threads *threads);
+/* What has not begun ends with -ECANCELED. */
+void block_threads_drain(struct block_threads *threads);
+
+struct block_uring;
+/* depth: of requests in flight.  An error: this host has no io_uring for us. */
+int block_uring_new(const struct block_file *file, int done_fd, unsigned depth,
+                    struct block_uring **uring);
+/* Drained.  May be NULL. */
+void block_uring_free(struct block_uring *uring);
+/* False: not for this engine, or not now.  It begins with the next flush. */
+bool block_uring_submit(struct block_uring *uring, struct block_io *io);
+/* False: the kernel could not take all; try again. */
+bool block_uring_flush(struct block_uring *uring);
+/* With rest set: the threads have to do what is left. */
+struct block_io *block_uring_reap(struct block_uring *uring);
+void block_uring_drain(struct block_uring *uring);
+unsigned block_uring_in_flight(const struct block_uring *uring);
+
+/* ---- the device: block.c, its requests: block_request.c -------------------
+ */
+
+#define BLOCK_QUEUE_SIZE 256
+
+/* Up to this by one request (in 512-byte sectors a range). */
+#define BLOCK_DISCARD_SECTORS (1u << 22)
+#define BLOCK_ZEROES_SECTORS  (1u << 15)
+
+struct block_request {
+    struct block_io io;
+    struct vmm_chain *chain;
+    unsigned queue;
+};
+
+struct block {
+    struct vmm_virtio virtio;
+    struct block_file file;
+    char serial[VMM_VIRTIO_BLOCK_SERIAL_BYTES];
+    bool write_back; /* what the driver has chosen by VIRTIO_BLK_F_CONFIG_WCE */
+    struct block_uring *uring; /* NULL: threads do everything */
+    struct block_threads *threads;
+    int done_fd;
+    struct vmm_watch *done_watch;
+    struct block_io *free; /* requests to be used again */
+};
+
+/* Check the request in a chain and prepare its io.  VIRTIO_BLK_S_OK: it is to
+ * be carried out if wanted is true, and is answered else; or another status. */
+uint8_t block_request_parse(struct block *block, struct block_request *request,
+                            bool *wanted);
+/* Give its chain back with this status. */
+void block_request_answer(struct block *block, struct block_request *request,
+                          uint8_t status);
+
+#endif

@@ -1,0 +1,72 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- The option `block`: as a table, on the command line, and what it adds to a kernel's.
+
+local block = require "vmm.virtio_block"
+local config = require "vmm.config"
+local parse = require "vmm.cli.parse"
+
+local DEFAULTS = { path = "a.img", readonly = false, direct = false, queues = 1, io_uring = true }
+
+describe("the command line of a kernel without an initrd", function()
+    local function with(text, readonly, kernel)
+        kernel = kernel or {}
+        kernel.cmdline = text
+        return block.cmdline(kernel, { { readonly = readonly } })
+    end
+
+    it("names the first disk as its root", function()
+        assert.equal("quiet root=/dev/vda rw", with("quiet"))
+        assert.equal("quiet root=/dev/vda ro", with("quiet", true))
+        assert.equal("root=/dev/vda rw", with(""))
+    end)
+
+    it("has it before what is for init", function()
+        assert.equal("quiet root=/dev/vda rw -- -v", with("quiet -- -v"))
+        assert.equal("root=/dev/vda rw -- -v", with("-- -v"))
+    end)
+
+    it("keeps a root of its own", function()
+        assert.equal("root=/dev/vdb1 ro", with("root=/dev/vdb1 ro"))
+        assert.equal("quiet root=LABEL=x", with("quiet root=LABEL=x"))
+        assert.equal("noroot=1 root=/dev/vda rw", with("noroot=1"))
+    end)
+
+    it("is left alone with an initrd, or no disk", function()
+        assert.equal("quiet", with("quiet", false, { initrd = "x" }))
+        assert.equal("quiet", block.cmdline({ cmdline = "quiet" }, {}))
+        assert.equal("quiet", block.cmdline({ cmdline = "quiet" }, nil))
+    end)
+end)
+
+describe("block", function()
+    it("is a list of tables, with defaults", function()
+        local checked = assert(config.check { block = { { path = "a.img" },
+            { path = "b.img", readonly = true, serial = "x", num_queues = 4 } } })
+        assert.same({ DEFAULTS, { path = "b.img", readonly = true, serial = "x", direct = false,
+            queues = 4, io_uring = true } }, checked.block)
+        assert.same(checked, config.check(checked))
+    end)
+
+    it("says which one is wrong", function()
+        for message, given in pairs {
+            ["block[2]: path=FILE is missing"] = { { path = "a" }, {} },
+            ["block[1]: \"a.img\" is not a table"] = { "a.img" },
+            ["block[1].queues: 17 is out of range; allowed: 1 to 16"] =
+                { { path = "a", queues = 17 } },
+        } do
+            assert.same({ nil, message }, { config.check { block = given } })
+        end
+        for _, given in ipairs { "a.img", { path = "a.img" } } do
+            local checked, message = config.check { block = given }
+            assert.is_nil(checked)
+            assert.matches("^block: .* is not a list of tables; valid in each: path, ", message)
+        end
+    end)
+
+    it("is given once for each disk on the command line", function()
+        local command = assert(parse { "--kernel", "path=k", "--block", "path=a.img",
+            "--blk=path=b,ro.img,readonly=true" })
+        assert.same({ DEFAULTS, { path = "b,ro.img", readonly = true, direct = false, queues = 1,
+            io_uring = true } }, command.config.block)
+    end)
+end)
