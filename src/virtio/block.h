@@ -4,6 +4,7 @@
 #define VMM_VIRTIO_BLOCK_IMPL_H
 
 #include <linux/virtio_blk.h>
+#include <stddef.h>
 #include <sys/uio.h>
 
 #include <vmm/virtio_block.h>
@@ -107,7 +108,7 @@ struct block_io *block_uring_reap(struct block_uring *uring);
 void block_uring_drain(struct block_uring *uring);
 unsigned block_uring_in_flight(const struct block_uring *uring);
 
-/* ---- the device: block.c, its requests: block_request.c -------------------
+/* ---- the device: block.c --------------------------------------------------
  */
 
 #define BLOCK_QUEUE_SIZE 256
@@ -133,6 +134,27 @@ struct block {
     struct vmm_watch *done_watch;
     struct block_io *free; /* requests to be used again */
 };
+
+static inline struct block *block_of(struct vmm_virtio *virtio)
+{
+    return (struct block *)virtio;
+}
+
+/* ---- what it offers: block_config.c ---------------------------------------
+ */
+
+/* The configuration ends where a feature that is not offered begins. */
+#define BLOCK_CONFIG_BYTES                                                     \
+    offsetof(struct virtio_blk_config, max_secure_erase_sectors)
+
+uint64_t block_features(const struct vmm_virtio_block_config *config);
+void block_read_config(struct vmm_virtio *virtio, uint32_t offset, void *bytes,
+                       uint32_t len);
+void block_write_config(struct vmm_virtio *virtio, uint32_t offset,
+                        const void *bytes, uint32_t len);
+
+/* ---- its requests: block_request.c ----------------------------------------
+ */
 
 /* Check the request in a chain and prepare its io.  VIRTIO_BLK_S_OK: it is to
  * be carried out if wanted is true, and is answered else; or another status. */
