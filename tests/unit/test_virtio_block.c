@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 /* The block device: its requests, its file, its engines. */
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 
 #include <cmocka.h>
 
@@ -466,45 +461,6 @@ static void the_engine_is_the_one_that_was_asked_for(void **state)
         skip();
 }
 
-/* In a process that a policy keeps from io_uring. */
-static void check_without_io_uring(struct disk *d)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {4, filter};
-
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
-        _exit(2);
-    host_set_up(&d->host); /* a child has none of its parent's guest memory */
-    disk_attach(d);
-    if (strcmp(vmm_virtio_block_engine(d->host.virtio), "threads") != 0)
-        _exit(1);
-    bring_up(&d->host, FLUSH_BIT);
-    assert_disk_works(d);
-    _exit(0);
-}
-
-static void a_host_without_io_uring_has_threads(void **state)
-{
-    struct disk *d = *state;
-    int status;
-    pid_t child = fork();
-
-    if (child == 0)
-        check_without_io_uring(d);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    if (WEXITSTATUS(status) == 2)
-        skip();
-    assert_int_equal(WEXITSTATUS(status), 0);
-    disk_attach(d);
-}
-
 #define TEST(name)                                                             \
     cmocka_unit_test_prestate_setup_teardown(name, set_up, tear_down,          \
                                              (void *)(uintptr_t)&with_uring),  \
@@ -533,9 +489,6 @@ int main(void)
         TEST(ten_thousand_resets_under_io_leave_it_whole),
         TEST(it_goes_with_requests_on_their_way),
         TEST(the_engine_is_the_one_that_was_asked_for),
-        cmocka_unit_test_prestate_setup_teardown(
-            a_host_without_io_uring_has_threads, set_up, tear_down,
-            (void *)(uintptr_t)&with_uring),
     };
 
     return cmocka_run_group_tests_name("virtio_block", tests, NULL, NULL);
