@@ -51,7 +51,7 @@ local function ext4(name)
     local folder = path "root"
     assert(os.execute("mkdir -p " .. folder))
     write("root/greeting", "from the host\n")
-    assert(os.execute(("%s -q -t ext4 -d %s %s 16m"):format(mke2fs, folder, path(name))))
+    assert(os.execute(("%s -q -t ext4 -d %s %s 16m >/dev/null"):format(mke2fs, folder, path(name))))
     return path(name)
 end
 
