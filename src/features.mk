@@ -30,7 +30,9 @@ $(call block,mptable,,lua/vmm/x86/mptable.lua)
 $(call block,tap,src/devices/bus_tap.c src/lua/lua_tap.c,,,,,bus_tap)
 $(call block,doorbell,src/lua/doorbell.c)
 
-$(call block,virtio,src/virtio/*.c src/lua/virtio*.c,lua/vmm/virtio*.lua,-luring,liburing-dev,acpi,virt*)
+$(call block,virtio,src/virtio/*.c src/lua/virtio*.c src/net/[!s]*.c src/lua/net.c, \
+	lua/vmm/virtio*.lua lua/vmm/link.lua,-luring,liburing-dev,acpi,virt* net*)
+$(call block,user_net,src/net/slirp*.c src/lua/net_user.c,,,libslirp-dev,virtio,user_net)
 
 # ---- kernels: ELF with the boot flows of Linux, bzImage, and what its payload is packed with
 ELF_FLOWS := cmdline kernel linux64 pvh zero_page

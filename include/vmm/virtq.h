@@ -102,6 +102,9 @@ VMM_API int vmm_virtq_pop(struct vmm_virtq *queue, struct vmm_chain **chain);
 /* Give a chain back as used; written: bytes written from the start of its
  * writable part. */
 VMM_API void vmm_virtq_push(struct vmm_chain *chain, uint32_t written);
+/* Give chains of one queue back together: the driver sees all or none. */
+VMM_API void vmm_virtq_push_all(struct vmm_chain **chains,
+                                const uint32_t *written, unsigned count);
 
 /* Does the driver want to be interrupted for what was pushed since the last
  * call?  Asks with the barrier that section 2.7.7 wants. */

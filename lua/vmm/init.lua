@@ -26,6 +26,9 @@ local vmm = {
     virtio_rng = core.virtio_rng,
     virtio_mmio = core.virtio_mmio,
     virtio_block = core.virtio_block,
+    virtio_net = core.virtio_net,
+    net_user = core.net_user,
+    net_tap = core.net_tap,
     acpi_events = core.acpi_events,
     console = require("vmm.console").new,
 
@@ -42,6 +45,7 @@ local vmm = {
 -- Loaded when they are first used: a script that starts a guest by hand need not wait for ACPI.
 local LATER = {
     vm = { "vmm.machine", "new" }, -- a whole VM from a config table
+    link = { "vmm.link", "get" },
     listen = { "vmm.socket", "listen" },
     connect = { "vmm.socket", "connect" },
     boot = { "vmm.boot" },

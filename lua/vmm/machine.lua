@@ -151,6 +151,9 @@ local function build(vm, kvm, options)
         local rng = check(core.virtio_rng { vm = vm, rate = options.rng.rate })
         check(require("vmm.virtio").add(vm, parts, rng))
     end
+    for _, nic in ipairs(options.net) do
+        check(require("vmm.virtio_net").add(vm, parts, nic))
+    end
     local rsdp, message, code = firmware.place(vm.memory, parts)
     check(rsdp ~= nil, message, code)
     if options.kernel then load_kernel(vm, options.kernel, rsdp) end

@@ -11,6 +11,8 @@
 -- `optional`: what it describes is not there unless it is given, even without a required parameter.
 -- `repeatable` ones may be given several times; a table has a list of them.
 -- `features` lists the blocks that must be built in for it (vmm.features).
+-- `check` names a module whose mistake(values) says what is wrong with
+-- parameters that are right by themselves, or nil.
 -- `machine` marks the options that vmm.vm{...} has as well, which has those of
 -- options.of_scripts, too.  Parameters and plain
 -- values are described by the fields that parameter.lua lists.
@@ -116,6 +118,34 @@ local rng = {
       help = "bytes a second at the most" },
 }
 
+local net = {
+    { name = "user", type = "boolean", metavar = "true|false", default = false,
+      help = "a network of its own behind this host's, no root needed: DHCP,"
+        .. " DNS, the host is 10.0.2.2 (libslirp)" },
+    { name = "tap", type = "string", metavar = "NAME", default_text = "none",
+      max_bytes = 15, help = "the host's tap interface NAME, made unless it exists" },
+    { name = "link", type = "string", metavar = "NAME", default_text = "none",
+      help = "a link to all devices of this process that name it" },
+    { name = "forward", type = "string", metavar = "FORWARDS",
+      default_text = "none",
+      help = "of user=true: ports of the host that lead into the guest,"
+        .. " tcp:[ADDRESS:]PORT-[ADDRESS:]PORT (or udp:), with commas in"
+        .. " between; the host's address is 127.0.0.1 when none is given" },
+    { name = "restrict", type = "boolean", metavar = "true|false",
+      default = false,
+      help = "of user=true: the guest reaches nothing, only forwards come in" },
+    { name = "mac", type = "string", metavar = "ADDRESS",
+      default_text = "a random one",
+      pattern = "^%x[02468aceACE]:%x%x:%x%x:%x%x:%x%x:%x%x$",
+      pattern_help = "such as 52:54:00:12:34:56, of one station",
+      help = "the guest's MAC address" },
+    { name = "mtu", type = "integer", metavar = "BYTES", min = 68, max = 65535,
+      default_text = "1500, and the guest is not told",
+      help = "the largest packet, told to the guest" },
+    { name = "pcap", type = "path", metavar = "FILE", default_text = "none",
+      help = "write all frames to FILE, for tcpdump and Wireshark (up to 1 GiB)" },
+}
+
 local metrics = {
     { name = "path", type = "path", metavar = "FILE", required = true,
       help = "the file, replaced each time" },
@@ -153,6 +183,9 @@ options.list = {
         .. " repeatable" },
     { name = "rng", machine = true, optional = true, features = { "virtio" }, params = rng,
       help = "an entropy device (virtio)" },
+    { name = "net", machine = true, features = { "virtio" }, params = net,
+      repeatable = true, check = "vmm.virtio_net",
+      help = "a network device (virtio), with one of user, tap and link" },
     { name = "metrics", machine = true, features = { "metrics" }, params = metrics,
       help = "count and time exits, write the figures to a file" },
     { name = "trace", machine = true, features = { "metrics" }, params = trace,
@@ -180,7 +213,6 @@ options.list = {
     { name = "man", flag = true, stop = true,
       help = "print the manual page (roff)" },
 
-    { name = "net", machine = true, later = "network devices" },
     { name = "vsock", machine = true, later = "vsock devices" },
     { name = "balloon", machine = true, later = "memory balloons" },
     { name = "share", machine = true, later = "shared folders" },

@@ -7,6 +7,7 @@
 
 #include "lua/device.h"
 #include "lua/image.h"
+#include "lua/net.h"
 #include "lua/terminal.h"
 #include "lua/virtio.h"
 
@@ -58,6 +59,12 @@ static void open_features(lua_State *L)
         virtio_open(L);
         virtio_block_open(L);
     }
+    if (VMM_FEATURE_VIRTIO) {
+        net_open(L);
+        virtio_net_open(L);
+    }
+    if (VMM_FEATURE_USER_NET)
+        net_user_open(L);
     if (VMM_FEATURE_SOCKET)
         socket_open(L);
     if (VMM_FEATURE_LINE_EDITOR)

@@ -232,22 +232,53 @@ int vmm_virtq_pop(struct vmm_virtq *queue, struct vmm_chain **result)
     return 1;
 }
 
-void vmm_virtq_push(struct vmm_chain *chain, uint32_t written)
+static bool is_current(const struct vmm_chain *chain)
+{
+    return chain->queue->enabled &&
+           chain->generation == chain->queue->generation;
+}
+
+/* Put a chain into the used ring; nobody sees it before publish. */
+static void put_used(struct vmm_chain *chain, uint32_t written)
 {
     struct vmm_virtq *queue = chain->queue;
 
-    if (queue->enabled && chain->generation == queue->generation) {
+    if (is_current(chain)) {
         struct vring_used_elem *slot =
             &queue->used->ring[queue->next_used & (queue->size - 1)];
 
         __atomic_store_n(&slot->id, chain->head, __ATOMIC_RELAXED);
         __atomic_store_n(&slot->len, written, __ATOMIC_RELAXED);
         queue->next_used++;
-        /* The driver sees the index after all that it tells of. */
-        __atomic_store_n(&queue->used->idx, queue->next_used, __ATOMIC_RELEASE);
         queue->out--;
     }
     give_free(chain);
+}
+
+static void publish(struct vmm_virtq *queue)
+{
+    /* The driver sees the index after all that it tells of. */
+    if (queue->enabled)
+        __atomic_store_n(&queue->used->idx, queue->next_used, __ATOMIC_RELEASE);
+}
+
+void vmm_virtq_push(struct vmm_chain *chain, uint32_t written)
+{
+    struct vmm_virtq *queue = chain->queue;
+
+    put_used(chain, written);
+    publish(queue);
+}
+
+void vmm_virtq_push_all(struct vmm_chain **chains, const uint32_t *written,
+                        unsigned count)
+{
+    if (!count)
+        return;
+    struct vmm_virtq *queue = chains[0]->queue;
+    for (unsigned i = 0; i < count; i++)
+        put_used(chains[i], written[i]);
+    publish(queue);
 }
 
 /* ---- who is told ----------------------------------------------------------

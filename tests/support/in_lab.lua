@@ -20,6 +20,8 @@ local FILES = { ".busted", "lua", "tests", "examples", ".build/guest", ".build/e
 -- What guests in the lab load of the cloud kernel's modules.
 local MODULES = { "modules.dep", "kernel/drivers/misc/pvpanic",
     "kernel/drivers/virtio", "kernel/drivers/block/virtio_blk.ko", "kernel/drivers/char/hw_random",
+    "kernel/drivers/net/virtio_net.ko", "kernel/drivers/net/net_failover.ko",
+    "kernel/drivers/net/tun.ko", "kernel/net/core/failover.ko",
     "kernel/drivers/acpi/button.ko", "kernel/drivers/input/evdev.ko" }
 
 -- gdb starts no further than to the Python modules that it loads; it knows which.

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* The network device: virtio 1.2, section 5.1. */
+#ifndef VMM_VIRTIO_NET_H
+#define VMM_VIRTIO_NET_H
+
+#include <vmm/net.h>
+#include <vmm/virtio.h>
+
+struct vmm_pcap;
+
+struct vmm_virtio_net_config {
+    struct vmm_memory *memory; /* referenced */
+    struct vmm_loop *loop;
+    struct vmm_net *net;      /* taken over, also on failure */
+    struct vmm_pcap *capture; /* likewise; NULL: none */
+    const uint8_t *mac;       /* 6 bytes; NULL: a random one */
+    uint16_t mtu;             /* told to the guest; 0: nothing is */
+};
+
+/* One pair of queues: 0 receives, 1 transmits. */
+VMM_API int vmm_virtio_net_new(const struct vmm_virtio_net_config *config,
+                               struct vmm_virtio **virtio,
+                               struct vmm_error *err);
+
+/* Plug the cable in or pull it: frames of a link that is down go nowhere.  Any
+ * thread. */
+VMM_API void vmm_virtio_net_set_link(struct vmm_virtio *virtio, bool up);
+
+struct vmm_virtio_net_stats {
+    uint64_t rx_frames, rx_bytes; /* to the guest, without headers */
+    uint64_t rx_dropped;          /* its buffers were too small or no RAM */
+    uint64_t tx_frames, tx_bytes;
+    uint64_t tx_dropped; /* malformed, or the link was down */
+};
+struct vmm_virtio_net_info {
+    uint8_t mac[VMM_NET_MAC_BYTES];
+    bool link;
+    const char *backend; /* "tap" */
+    struct vmm_virtio_net_stats stats;
+};
+VMM_API void vmm_virtio_net_info(struct vmm_virtio *virtio,
+                                 struct vmm_virtio_net_info *info);
+
+#endif

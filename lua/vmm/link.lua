@@ -1,0 +1,53 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- Links between the VMs of this process, by name: vmm.link{...}.
+
+local argument = require "vmm.argument"
+local core = require "vmm.core"
+
+local link = {}
+
+local NAMES = { "name", "pcap", "pcap_bytes" }
+
+local open = {} -- by name
+
+local Link = { __name = "vmm.link" }
+Link.__index = Link
+
+--- How many ports it has, and what went through: { ports =, frames =, bytes =, dropped = }.
+function Link:stats()
+    return self.core:stats()
+end
+
+--- A port, for vmm.virtio_net; or nil, message, code.
+function Link:port()
+    return self.core:port()
+end
+
+--- Forgets the name: another link may have it.  What is connected stays so.
+function Link:close()
+    if open[self.name] == self then open[self.name] = nil end
+    self.core:close()
+end
+
+Link.__close = Link.close
+Link.__gc = Link.close
+
+--- The link of a name, made when there is none.
+-- options: name; pcap (a file that gets all its frames) and pcap_bytes (its most bytes), for a
+-- link that is new.
+-- @return link; or nil, message, code ("EEXIST": pcap is given, but the link is there)
+function link.get(options)
+    options = argument.options("vmm.link", options, NAMES)
+    local name = argument.type("vmm.link: name", options.name, "string")
+    local found = open[name]
+    if found and options.pcap then
+        return nil, ("link %s is there already, pcap= comes too late"):format(name), "EEXIST"
+    end
+    if found then return found end
+    local made, message, code = core.link { pcap = options.pcap, pcap_bytes = options.pcap_bytes }
+    if not made then return nil, message, code end
+    open[name] = setmetatable({ name = name, core = made }, Link)
+    return open[name]
+end
+
+return link

@@ -1,0 +1,123 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- Network devices of a machine: which backend an option means, and what scripts do with them.
+
+local core = require "vmm.core"
+local link = require "vmm.link"
+
+local net = {}
+
+-- ---- forwards --------------------------------------------------------------------------------
+
+-- "8080", "127.0.0.1:8080" -> address or nil, port; nil when it is neither.
+local function endpoint(text)
+    local address, port = text:match "^([%d.]+):(%d+)$"
+    port = tonumber(port or text:match "^%d+$")
+    if not port or port < 1 or port > 65535 then return nil end
+    return port, address
+end
+
+--- Forwards from text such as "tcp:8080-80,udp:0.0.0.0:5353-10.0.2.15:53".
+-- @return list for core.net_user; or nil, message
+function net.forwards(text)
+    local list = {}
+    for word in (text or ""):gmatch "[^,]+" do
+        local kind, from, to = word:match "^(%a+):([%d.:]+)%-([%d.:]+)$"
+        local host_port, host, guest_port, guest
+        if kind == "tcp" or kind == "udp" then
+            host_port, host = endpoint(from)
+            guest_port, guest = endpoint(to)
+        end
+        if not host_port or not guest_port then
+            return nil, ("forward: %q is not like tcp:[ADDRESS:]PORT-[ADDRESS:]PORT (or udp:)")
+                :format(word)
+        end
+        list[#list + 1] = {
+            udp = kind == "udp",
+            host = host or "127.0.0.1",
+            host_port = host_port,
+            guest = guest,
+            guest_port = guest_port,
+        }
+    end
+    return list
+end
+
+-- ---- backends --------------------------------------------------------------------------------
+
+local BACKENDS = {}
+
+function BACKENDS.user(options)
+    local forwards, message = net.forwards(options.forward)
+    if not forwards then return nil, message, "EINVAL" end
+    return core.net_user { forwards = forwards, restrict = options.restrict, mtu = options.mtu }
+end
+
+function BACKENDS.tap(options)
+    return core.net_tap { name = options.tap }
+end
+
+function BACKENDS.link(options)
+    local found, message, code = link.get { name = options.link }
+    if not found then return nil, message, code end
+    return found:port()
+end
+
+--- Checks what one option says as a whole.
+-- @return nil, or what is wrong
+function net.mistake(options)
+    local count = (options.user and 1 or 0) + (options.tap and 1 or 0) + (options.link and 1 or 0)
+    if count ~= 1 then return "give one of: user=true, tap=NAME, link=NAME" end
+    if options.forward then
+        if not options.user then return "forward: only with user=true" end
+        local _, message = net.forwards(options.forward)
+        return message
+    end
+    if options.restrict and not options.user then return "restrict: only with user=true" end
+    if options.user and options.mtu and options.mtu > 65521 then
+        return "mtu: up to 65521 with user=true"
+    end
+end
+
+-- ---- devices ---------------------------------------------------------------------------------
+
+local Nic = { __name = "vmm.nic" }
+Nic.__index = Nic
+
+--- Plugs the cable in (true) or pulls it (false).
+function Nic:set_link(up)
+    self.virtio:net_link(up)
+end
+
+--- What it has done: { mac =, backend =, link =, rx_frames =, rx_bytes =, rx_dropped =,
+-- tx_frames =, tx_bytes =, tx_dropped = }.
+function Nic:stats()
+    return self.virtio:net_info()
+end
+
+--- Makes the device of one option and puts it into the machine; vm.nics lists them.
+-- @return true; or nil, message, code
+function net.add(vm, parts, options)
+    local kind = options.user and "user" or options.tap and "tap" or "link"
+    local backend, message, code = BACKENDS[kind](options)
+    if not backend then return nil, message, code end
+    local tap = kind == "tap" and message or nil -- the interface's name
+    local virtio
+    virtio, message, code = core.virtio_net {
+        vm = vm, net = backend, mac = options.mac, mtu = options.mtu, pcap = options.pcap,
+    }
+    if not virtio then return nil, message, code end
+    local nic = setmetatable({
+        virtio = virtio,
+        backend = kind,
+        mac = virtio:net_info().mac,
+        tap = tap,
+    }, Nic)
+    local ok
+    ok, message, code = require("vmm.virtio").add(vm, parts, virtio)
+    if not ok then return nil, message, code end
+    vm.nics = vm.nics or {}
+    table.insert(vm.nics, nic)
+    return true
+end
+
+return net

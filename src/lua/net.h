@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+/* Network backends in Lua. */
+#ifndef VMM_LUA_NET_H
+#define VMM_LUA_NET_H
+
+#include "lua/classes.h"
+
+#include <vmm/net.h>
+
+#define NET_CLASS "vmm.net"
+
+/* What a backend's userdata holds. */
+struct net_box {
+    struct vmm_net *net; /* NULL: a device has taken it over */
+};
+
+/* Push one that has none yet. */
+struct net_box *net_box_new(lua_State *L);
+
+/* Each adds its constructors to the table on top. */
+void net_open(lua_State *L);
+void net_user_open(lua_State *L);
+void virtio_net_open(lua_State *L);
+
+#endif
