@@ -87,7 +87,7 @@ static void drive_ok(struct host *h)
 }
 
 /* Bring the device up with its queue 0. */
-static void bring_up(struct host *h, uint64_t features)
+static inline void bring_up(struct host *h, uint64_t features)
 {
     h->driver.next = h->driver.seen = 0;
     MUST(vmm_memory_fill(h->driver.memory, DESC, 0, INDIRECT - DESC));

@@ -72,7 +72,7 @@ static inline void driver_offer_buffer(struct driver *d, uint16_t index, uint64_
 }
 
 /* The next used element: true, or false when there is none. */
-static bool driver_collect(struct driver *d, uint32_t *id, uint32_t *len)
+static inline bool driver_collect(struct driver *d, uint32_t *id, uint32_t *len)
 {
     uint16_t index;
     vmm_gpa_t slot = USED + 4 + 8u * (d->seen % d->size);
