@@ -16,7 +16,7 @@
 --   block    nil, or a list of { path =, readonly =, serial =, direct =,
 --            queues =, io_uring = }; serial may be nil
 --   rng      nil, or { rate = bytes a second, 0: no limit }
---   net      a list, perhaps empty, of { user =, tap =, link =, forward =,
+--   net      nil, or a list of { user =, tap =, link =, forward =,
 --            restrict =, mac =, mtu =, pcap = }
 --   metrics  nil, or { path =, format =, every = }
 --   trace    nil, or { path =, events = }
@@ -240,22 +240,6 @@ local function read_option(option, given)
     return value, message and option.name .. ": " .. message
 end
 
---- An option that may be given several times: a list of tables, or one table.
-local function read_list(option, given)
-    if type(given) == "table" and next(given) ~= nil and #given == 0 then
-        given = { given }
-    end
-    local list = {}
-    for index, one in ipairs(type(given) == "table" and given or { given }) do
-        local value, message = read_option(option, one)
-        if message then
-            return nil, message
-        end
-        list[index] = value
-    end
-    return list
-end
-
 --- The refusal of a device that this version does not have.
 function config.refuse_later(option, where)
     return string.format("%s: %s are not in this version yet",
@@ -299,8 +283,6 @@ function config.complete(values)
         if values[option.name] == nil then
             if option.type then
                 values[option.name] = option.default
-            elseif option.repeatable then
-                values[option.name] = {}
             elseif option.forms then
                 values[option.name] = "capture"
             elseif not is_demanding(option) then
@@ -325,8 +307,7 @@ function config.check(given)
         if not option then
             return nil, message
         end
-        local read = option.repeatable and read_list or read_option
-        values[option.name], message = read(option, pair[2])
+        values[option.name], message = read_option(option, pair[2])
         if message then
             return nil, message
         end

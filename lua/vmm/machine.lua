@@ -151,7 +151,7 @@ local function build(vm, kvm, options)
         local rng = check(core.virtio_rng { vm = vm, rate = options.rng.rate })
         check(require("vmm.virtio").add(vm, parts, rng))
     end
-    for _, nic in ipairs(options.net) do
+    for _, nic in ipairs(options.net or {}) do
         check(require("vmm.virtio_net").add(vm, parts, nic))
     end
     local rsdp, message, code = firmware.place(vm.memory, parts)

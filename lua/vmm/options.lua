@@ -184,8 +184,9 @@ options.list = {
     { name = "rng", machine = true, optional = true, features = { "virtio" }, params = rng,
       help = "an entropy device (virtio)" },
     { name = "net", machine = true, features = { "virtio" }, params = net,
-      repeatable = true, check = "vmm.virtio_net",
-      help = "a network device (virtio), with one of user, tap and link" },
+      repeatable = true, optional = true, check = "vmm.virtio_net",
+      help = "a network device (virtio), with one of user, tap and link;"
+        .. " repeatable" },
     { name = "metrics", machine = true, features = { "metrics" }, params = metrics,
       help = "count and time exits, write the figures to a file" },
     { name = "trace", machine = true, features = { "metrics" }, params = trace,

@@ -20,6 +20,5 @@ struct net_box *net_box_new(lua_State *L);
 /* Each adds its constructors to the table on top. */
 void net_open(lua_State *L);
 void net_user_open(lua_State *L);
-void virtio_net_open(lua_State *L);
 
 #endif

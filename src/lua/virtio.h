@@ -19,9 +19,11 @@ struct virtio_box {
 struct virtio_box *check_virtio(lua_State *L, int arg);
 /* Push a closed box for a device of the VM in options.vm at index 1. */
 struct virtio_box *virtio_box_new(lua_State *L);
-/* Its device is made, the box on top: the VM has to close it. */
+/* Its device is made: the VM has to close it. */
 void virtio_box_keep(lua_State *L, struct virtio_box *box);
 
 /* Each adds its constructor to the table on top. */
 void virtio_block_open(lua_State *L);
+void virtio_net_open(lua_State *L);
+
 #endif

@@ -11,6 +11,10 @@
 /* From here on no socket is read for the guest, down to half of it. */
 #define ENOUGH_BYTES (FRAMES_BYTES / 2)
 
+#define ETHER_BYTES 14
+#define TCP_SYN     0x02
+#define TCP_ACK     0x10
+
 static struct slirp *slirp_of(struct vmm_net *net)
 {
     return (struct slirp *)net;
@@ -72,6 +76,20 @@ static void user_take(struct vmm_net *net)
 /* ---- the guest's frames ---------------------------------------------------
  */
 
+/* May a frame make libslirp open a socket?  All that is no part of a TCP
+ * connection, for libslirp alone knows what else it has seen. */
+static bool may_open(const uint8_t *frame, size_t len)
+{
+    const uint8_t *ip = frame + ETHER_BYTES;
+
+    if (len < ETHER_BYTES + 20 || frame[12] != 0x08 || frame[13] != 0)
+        return false; /* no IPv4 */
+    size_t header = 4u * (ip[0] & 15);
+    if (ip[9] != IPPROTO_TCP || len < ETHER_BYTES + header + 14)
+        return true;
+    return (ip[header + 13] & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
 static int user_send(struct vmm_net *net, const struct iovec *frame, int count)
 {
     struct slirp *slirp = slirp_of(net);
@@ -80,7 +98,9 @@ static int user_send(struct vmm_net *net, const struct iovec *frame, int count)
     if (iovec_bytes(frame, count) <= sizeof(slirp->input)) {
         size_t len = iovec_gather(frame, count, slirp->input);
 
-        slirp->library.input(slirp->stack, slirp->input, (int)len);
+        /* The process's fds are others' as well. */
+        if (slirp->opened < SLIRP_SOCKETS_MAX || !may_open(slirp->input, len))
+            slirp->library.input(slirp->stack, slirp->input, (int)len);
     }
     pthread_mutex_unlock(&slirp->lock);
     return 0;

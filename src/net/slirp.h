@@ -13,6 +13,8 @@
 #include "net/slirp_library.h"
 
 #define SLIRP_TIMERS 4
+/* A guest has so many sockets at a time. */
+#define SLIRP_SOCKETS_MAX 400u
 
 struct slirp_timer {
     SlirpTimerCb fire; /* NULL: it is free */
@@ -28,6 +30,7 @@ struct slirp_sockets {
 struct slirp_fd {
     short events;  /* that the epoll waits for; 0: none */
     unsigned turn; /* the last one that wanted it */
+    bool counted;  /* in opened */
 };
 
 struct slirp {
@@ -42,6 +45,7 @@ struct slirp {
     bool wants_frames;
     struct frames frames; /* for the guest */
     uint8_t input[VMM_NET_FRAME_MAX];
+    unsigned opened; /* sockets of the guest's */
 
     /* The sockets of libslirp are watched by an epoll of their own, and that
      * by the loop: so they come and go with the lock held. */

@@ -123,16 +123,29 @@ static void forget(struct slirp *slirp, int number)
     fd->events = 0;
 }
 
-/* Before libslirp closes a socket. */
-static void on_closing(int fd, void *context)
+/* libslirp has opened a socket for the guest; the next update watches it. */
+static void on_new(int number, void *context)
 {
-    forget(context, fd);
+    struct slirp *slirp = context;
+    struct slirp_fd *fd = known(slirp, number);
+
+    if (!fd || fd->counted)
+        return;
+    fd->counted = true;
+    slirp->opened++;
 }
 
-static void on_new(int fd, void *context)
+/* Before libslirp closes one, which it may have opened for a forward. */
+static void on_closing(int number, void *context)
 {
-    (void)fd; /* the next update finds it */
-    (void)context;
+    struct slirp *slirp = context;
+    struct slirp_fd *fd = known(slirp, number);
+
+    forget(slirp, number);
+    if (!fd || !fd->counted)
+        return;
+    fd->counted = false;
+    slirp->opened--;
 }
 
 /* ---- time -----------------------------------------------------------------

@@ -2,6 +2,7 @@
 /* User-mode networking without a device: the test is the guest, frame by frame,
  * and the host. */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -97,13 +98,21 @@ static void send_arp(struct guest *g, unsigned operation, const uint8_t *to,
     send_frame(g, frame, sizeof(frame));
 }
 
-/* A datagram of text from port 5000 of ours. */
-static void send_udp(struct guest *g, const uint8_t *to, uint16_t port,
-                     const char *text)
+/* One's complement sum, folded. */
+static uint32_t add_up(uint32_t sum, const uint8_t *bytes, size_t len)
 {
-    uint8_t frame[256] = {0}, *ip = frame + 14;
-    size_t len = 28 + strlen(text);
-    uint32_t sum = 0;
+    for (size_t i = 0; i < len; i += 2)
+        sum += load16(bytes + i);
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return sum;
+}
+
+/* Send what is filled in from the header's end on: an even number of bytes. */
+static void send_ip(struct guest *g, uint8_t *frame, const uint8_t *to,
+                    uint8_t protocol, size_t len)
+{
+    uint8_t *ip = frame + 14;
 
     memset(frame, 0x52, 6);
     memcpy(frame + 6, mac, 6);
@@ -111,19 +120,47 @@ static void send_udp(struct guest *g, const uint8_t *to, uint16_t port,
     ip[0] = 0x45;
     store16(ip + 2, (unsigned)len);
     ip[8] = 64;
-    ip[9] = 17;
+    ip[9] = protocol;
     memcpy(ip + 12, us, 4);
     memcpy(ip + 16, to, 4);
-    for (int i = 0; i < 20; i += 2)
-        sum += load16(ip + i);
-    while (sum >> 16)
-        sum = (sum & 0xffff) + (sum >> 16);
-    store16(ip + 10, ~sum);
-    store16(ip + 20, 5000);
-    store16(ip + 22, port);
-    store16(ip + 24, (unsigned)len - 20);
-    memcpy(ip + 28, text, strlen(text));
+    store16(ip + 10, ~add_up(0, ip, 20));
     send_frame(g, frame, 14 + len);
+}
+
+/* A datagram of text from a port of ours. */
+static void send_udp_from(struct guest *g, const uint8_t *to, uint16_t from,
+                          uint16_t port, const char *text)
+{
+    uint8_t frame[256] = {0}, *udp = frame + 34;
+
+    store16(udp, from);
+    store16(udp + 2, port);
+    store16(udp + 4, (unsigned)(8 + strlen(text)));
+    memcpy(udp + 8, text, strlen(text));
+    send_ip(g, frame, to, 17, 28 + strlen(text));
+}
+
+/* The first packet of a connection. */
+static void send_syn(struct guest *g, const uint8_t *to, uint16_t from,
+                     uint16_t port)
+{
+    uint8_t frame[60] = {0}, *tcp = frame + 34;
+
+    store16(tcp, from);
+    store16(tcp + 2, port);
+    tcp[12] = 5 << 4;
+    tcp[13] = 2;
+    store16(tcp + 14, 4096);
+    uint32_t sum = add_up(6 + 20, us, 4); /* protocol and length */
+    sum = add_up(sum, to, 4);
+    store16(tcp + 16, ~add_up(sum, tcp, 20));
+    send_ip(g, frame, to, 6, 40);
+}
+
+static void send_udp(struct guest *g, const uint8_t *to, uint16_t port,
+                     const char *text)
+{
+    send_udp_from(g, to, 5000, port, text);
 }
 
 /* Wait for a frame of an Ethernet type; ARP questions are answered. */
@@ -163,6 +200,20 @@ static int udp_socket(uint16_t *port)
     assert_int_equal(bind(fd, (struct sockaddr *)&at, len), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    *port = ntohs(at.sin_port);
+    return fd;
+}
+
+static int tcp_server(uint16_t *port)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, len), 0);
+    assert_int_equal(listen(fd, 1000), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
     *port = ntohs(at.sin_port);
     return fd;
 }
@@ -311,6 +362,50 @@ a_guest_that_takes_nothing_is_sent_no_more_than_a_queue(void **state)
     close(fd);
 }
 
+static unsigned open_fds(void)
+{
+    unsigned count = 0;
+    DIR *directory = opendir("/proc/self/fd");
+
+    while (readdir(directory))
+        count++;
+    closedir(directory);
+    return count;
+}
+
+static void a_guest_opens_a_limited_number_of_sockets(void **state)
+{
+    struct vmm_net_user_config config = {0};
+    char text[16];
+    struct guest g;
+    uint16_t port;
+
+    (void)state;
+    int fd = udp_socket(&port);
+    start(&g, &config);
+    unsigned before = open_fds();
+    for (unsigned i = 0; i < 200; i++)
+        send_udp_from(&g, router, (uint16_t)(1000 + i), port, "q");
+    assert_int_equal(open_fds() - before, 200);
+    assert_int_equal(recv(fd, text, sizeof(text), 0), 1);
+    /* To a server that takes no connections: they are all under way. */
+    int tcp = tcp_server(&port);
+    before++;
+    for (unsigned i = 0; i < 1000; i++)
+        send_syn(&g, router, (uint16_t)(10000 + i), port);
+    assert_in_range(open_fds() - before, 300, 400);
+    for (unsigned i = 0; i < 1000; i++)
+        send_udp_from(&g, router, (uint16_t)(20000 + i), port, "q");
+    assert_in_range(open_fds() - before, 300, 400);
+    /* What opens nothing goes on. */
+    send_arp(&g, 1, all, router);
+    await(&g, 0x0806);
+    stop(&g);
+    assert_int_equal(open_fds(), before - 3); /* of its loop, and its epoll */
+    close(tcp);
+    close(fd);
+}
+
 static void garbage_hurts_nobody(void **state)
 {
     struct vmm_net_user_config config = {0};
@@ -346,6 +441,7 @@ int main(void)
         cmocka_unit_test(a_restricted_guest_reaches_nobody),
         cmocka_unit_test(
             a_guest_that_takes_nothing_is_sent_no_more_than_a_queue),
+        cmocka_unit_test(a_guest_opens_a_limited_number_of_sockets),
         cmocka_unit_test(garbage_hurts_nobody),
     };
 

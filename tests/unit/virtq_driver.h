@@ -64,8 +64,9 @@ static void driver_offer(struct driver *d, uint16_t head)
 }
 
 /* Offer one buffer of one descriptor. */
-static inline void driver_offer_buffer(struct driver *d, uint16_t index, uint64_t gpa,
-                                uint32_t len, uint16_t flags)
+static inline void driver_offer_buffer(struct driver *d, uint16_t index,
+                                       uint64_t gpa, uint32_t len,
+                                       uint16_t flags)
 {
     driver_desc(d, index, gpa, len, flags, 0);
     driver_offer(d, index);

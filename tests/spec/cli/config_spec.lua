@@ -3,7 +3,8 @@
 
 local config = require "vmm.config"
 
-local OPTIONS = "valid: kernel, memory, vcpus, console, name, block, rng, metrics, trace, setup"
+local OPTIONS = "valid: kernel, memory, vcpus, console, name, block, rng, net, metrics, trace,"
+    .. " setup"
 local KERNEL_KEYS =
     "valid: path, cmdline, initrd, himem_start, flow, mode, unpack,"
     .. " slide"
@@ -26,7 +27,30 @@ local MISTAKES = {
         .. OPTIONS },
     { { cmdline = "quiet" }, 'unknown option "cmdline"; ' .. OPTIONS },
     { { help = true }, 'unknown option "help"; ' .. OPTIONS },
-    { { net = {} }, "net: network devices are not in this version yet" },
+    { { net = { {} } },
+        "net[1]: give one of: user=true, tap=NAME, link=NAME" },
+    { { net = { { user = true, tap = "t" } } },
+        "net[1]: give one of: user=true, tap=NAME, link=NAME" },
+    { { net = { { user = true }, { tap = "t", restrict = true } } },
+        "net[2]: restrict: only with user=true" },
+    { { net = { { tap = "t", forward = "tcp:1-2" } } },
+        "net[1]: forward: only with user=true" },
+    { { net = { { user = true, forward = "tcp:80" } } },
+        'net[1]: forward: "tcp:80" is not like tcp:[ADDRESS:]PORT-[ADDRESS:]PORT'
+            .. " (or udp:)" },
+    { { net = { { user = true, forward = "tcp:1-2,sctp:1-2" } } },
+        'net[1]: forward: "sctp:1-2" is not like'
+            .. " tcp:[ADDRESS:]PORT-[ADDRESS:]PORT (or udp:)" },
+    { { net = { { user = true, forward = "udp:1-65536" } } },
+        'net[1]: forward: "udp:1-65536" is not like'
+            .. " tcp:[ADDRESS:]PORT-[ADDRESS:]PORT (or udp:)" },
+    { { net = { { user = true, mtu = 65535 } } },
+        "net[1]: mtu: up to 65521 with user=true" },
+    { { net = { { tap = "t", mac = "01:00:5e:00:00:01" } } },
+        'net[1].mac: "01:00:5e:00:00:01" has other characters; allowed:'
+            .. " such as 52:54:00:12:34:56, of one station" },
+    { { net = { user = true } }, "net: a table is not a list of tables; valid in"
+        .. " each: user, tap, link, forward, restrict, mac, mtu, pcap" },
     { { vcpu = { num = 1 }, vcpus = { num = 1 } },
         "vcpu and vcpus are the same option; give one" },
     { { setup = "hpet" }, 'setup: "hpet" is not a function' },

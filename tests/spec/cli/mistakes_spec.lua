@@ -57,8 +57,6 @@ local MISTAKES = {
         '--completion: "zsh" is not known; allowed: bash' },
 
     -- devices of later versions
-    { { "--net", "tap=t" },
-        "--net: network devices are not in this version yet" },
     { { "--vsock" }, "--vsock: vsock devices are not in this version yet" },
     { { "--rng" }, "--rng needs a value: rate=BYTES" },
     { { "--balloon" },
@@ -67,6 +65,13 @@ local MISTAKES = {
         "--share: shared folders are not in this version yet" },
     { { "--transport=pci" },
         "--transport: virtio transports are not in this version yet" },
+
+    -- parameters that are right by themselves
+    { { "--net", "mtu=1500" },
+        "--net: give one of: user=true, tap=NAME, link=NAME" },
+    { { "--net", "user=true,forward=tcp:80" },
+        '--net: forward: "tcp:80" is not like'
+            .. " tcp:[ADDRESS:]PORT-[ADDRESS:]PORT (or udp:)" },
 
     -- keys
     { { "--memory", "512" }, '--memory: "512" is not key=value; '

@@ -31,7 +31,6 @@ local USES = {
     gdb = 'vmm.kvm():create_vm():gdb { unix = "/nowhere" }',
     guests = 'require "vmm.guests"',
     lab = 'require "vmm.lab"',
-    virtio = 'vmm.link { name = "lan" }',
     user_net = "vmm.net_user {}",
 }
 for _, format in ipairs { "gzip", "xz", "bzip2", "lz4", "zstd" } do

@@ -1,0 +1,68 @@
+---@meta
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- The API of networks: the option net of vmm.vm, links between VMs, and the building blocks.
+
+---One device of vmm.vm{ net = { {...}, ... } }: one of user, tap and link.
+---@class vmm.config.net
+---@field user? boolean      a network of its own by libslirp: the guest is 10.0.2.15 (DHCP), the host
+---10.0.2.2, DNS 10.0.2.3
+---@field forward? string    of user: "tcp:8080-80,udp:0.0.0.0:53-10.0.2.15:53"; the host's address is
+---127.0.0.1, the guest's 10.0.2.15 when none is given
+---@field restrict? boolean  of user: the guest reaches nothing, only forwards come in
+---@field tap? string        the host's interface; "tap%d" numbers it
+---@field link? string       the name of a link of this process, made when there is none
+---@field mac? string        "52:54:00:12:34:56"; a random one
+---@field mtu? integer       told to the guest
+---@field pcap? string       a file that gets all its frames, up to 1 GiB
+
+---@class vmm.vm
+---@field nics? vmm.nic[]  of vmm.vm with net, in its order
+
+---A network device of a machine.
+---@class vmm.nic
+---@field backend "user"|"tap"|"link"
+---@field mac string
+---@field tap? string  the interface's name
+local nic = {}
+---Plugs the cable in (true), as it is from the start, or pulls it; the guest is told.
+---@param up boolean
+function nic:set_link(up) end
+---@return { mac: string, backend: string, link: boolean, rx_frames: integer, rx_bytes: integer, rx_dropped: integer, tx_frames: integer, tx_bytes: integer, tx_dropped: integer }
+function nic:stats() end
+
+---The link of a name, made when there is none: a hub for the VMs of this process.  Between two ports
+---nothing is lost while the receiver takes frames at all; of more, one that is full misses some.
+---pcap: a new link's capture file, up to pcap_bytes (1 GiB).
+---@param options { name: string, pcap?: string, pcap_bytes?: integer }
+---@return vmm.link? link, string? message, string? code  "EEXIST": pcap is given, but it is there
+function vmm.link(options) end
+
+---@class vmm.link
+---@field name string
+local link = {}
+---@return { ports: integer, frames: integer, bytes: integer, dropped: integer }
+function link:stats() end
+---A port, for vmm.virtio_net.
+---@return vmm.net? net, string? message, string? code
+function link:port() end
+---Forgets the name; what is connected stays so.
+function link:close() end
+
+---What a device may be connected to; the device takes it over.
+---@class vmm.net
+
+---@param options { forwards?: { udp?: boolean, host?: string, host_port: integer, guest?: string, guest_port: integer }[], restrict?: boolean, mtu?: integer }
+---@return vmm.net? net, string? message, string? code  "ENOSYS": libslirp is not installed
+function vmm.net_user(options) end
+
+---@param options { name: string }
+---@return vmm.net? net, string name_or_message, string? code
+function vmm.net_tap(options) end
+
+---A network device, for vmm.virtio_mmio.
+---@param options { vm: vmm.vm, net: vmm.net, mac?: string, mtu?: integer, pcap?: string, pcap_bytes?: integer }
+---@return vmm.virtio? virtio, string? message, string? code
+function vmm.virtio_net(options) end
+
+---@class vmm.config
+---@field net? vmm.config.net[]
