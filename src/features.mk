@@ -32,7 +32,7 @@ $(call block,doorbell,src/lua/doorbell.c)
 
 $(call block,virtio,src/virtio/*.c src/lua/virtio*.c src/net/[!s]*.c src/lua/net.c, \
 	lua/vmm/virtio*.lua lua/vmm/link.lua,-luring,liburing-dev,acpi,virt* net*)
-$(call block,user_net,src/net/slirp*.c src/lua/net_user.c,,,libslirp-dev,virtio,user_net)
+$(call block,user_net,src/net/slirp*.c src/lua/net_user.c,,,libslirp-dev,virtio,net_user)
 
 # ---- kernels: ELF with the boot flows of Linux, bzImage, and what its payload is packed with
 ELF_FLOWS := cmdline kernel linux64 pvh zero_page

@@ -445,5 +445,5 @@ int main(void)
         cmocka_unit_test(garbage_hurts_nobody),
     };
 
-    return cmocka_run_group_tests_name("user_net", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("net_user", tests, NULL, NULL);
 }
