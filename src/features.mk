@@ -52,7 +52,7 @@ $(call block,unix,src/console/unix.c src/lua/console_unix.c,,,,,console*)
 # ---- tools
 $(call block,disassemble,src/machine/disassemble.c src/lua/disassemble.c, \
 	lua/vmm/inspect/disassemble.lua,,libcapstone-dev)
-$(call block,socket,src/lua/socket.c,lua/vmm/socket.lua)
+$(call block,socket,src/lua/socket.c,lua/vmm/socket.lua lua/vmm/vsock.lua)
 $(call block,line_editor,src/base/libedit.c src/base/line_editor*.c \
 	src/lua/line_editor.c,,,libedit-dev,,line_editor)
 METRICS := metrics trace top observe cli/top

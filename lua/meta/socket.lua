@@ -43,6 +43,9 @@ function socket:interest(mode) end
 ---@param timeout? number
 ---@return true? ok, string? message, string? code
 function socket:write(bytes, timeout) end
+---No more will be written: the peer reads the end after what was (a half-close).  Reading goes on.
+---@return true? ok, string? message, string? code
+function socket:finish() end
 ---It belongs to the socket.
 ---@return integer fd
 function socket:fd() end

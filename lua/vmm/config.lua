@@ -18,6 +18,7 @@
 --   rng      nil, or { rate = bytes a second, 0: no limit }
 --   net      nil, or a list of { user =, tap =, link =, forward =,
 --            restrict =, mac =, mtu =, pcap = }
+--   vsock    nil, or { cid =, path = }
 --   metrics  nil, or { path =, format =, every = }
 --   trace    nil, or { path =, events = }
 --   setup    nil, or a function(vm, parts)

@@ -25,7 +25,7 @@ local GIVES = {
     pty = { "console_core:attach_pty" },
     unix = { "console_core:attach_unix" },
     virtio = { "virtio_rng", "virtio_mmio", "vmm.virtio", "virtio_net", "net_tap",
-        "vmm.virtio_net", "vmm.link" },
+        "vmm.virtio_net", "vmm.link", "virtio_vsock", "vmm.virtio_vsock" },
     user_net = { "net_user" },
     socket = { "vmm.socket" },
     line_editor = { "line_editor" },

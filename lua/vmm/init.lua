@@ -24,6 +24,7 @@ local vmm = {
     debug_port = core.debug_port,
     pvpanic = core.pvpanic,
     virtio_rng = core.virtio_rng,
+    virtio_vsock = core.virtio_vsock,
     virtio_mmio = core.virtio_mmio,
     virtio_block = core.virtio_block,
     virtio_net = core.virtio_net,

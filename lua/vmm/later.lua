@@ -12,6 +12,7 @@ local LATER = {
     { class = "vm", module = "vmm.trace", feature = "metrics", "trace" },
     { class = "vm", module = "vmm.debug", feature = "debug",
         "breakpoint", "watchpoint", "wait_break", "step", "debug_support" },
+    { class = "vm", module = "vmm.vsock", feature = "socket", "vsock_connect", "vsock_listen" },
     { class = "vm", module = "vmm.gdb", feature = "gdb", "gdb" },
     { class = "vm", module = "vmm.inspect.virtual", "read_virtual", "write_virtual" },
     { class = "vm", module = "vmm.inspect.symbols", feature = "symbols",

@@ -154,6 +154,9 @@ local function build(vm, kvm, options)
     for _, nic in ipairs(options.net or {}) do
         check(require("vmm.virtio_net").add(vm, parts, nic))
     end
+    if options.vsock then
+        check(require("vmm.virtio_vsock").add(vm, parts, options.vsock))
+    end
     local rsdp, message, code = firmware.place(vm.memory, parts)
     check(rsdp ~= nil, message, code)
     if options.kernel then load_kernel(vm, options.kernel, rsdp) end

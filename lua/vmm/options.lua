@@ -146,6 +146,14 @@ local net = {
       help = "write all frames to FILE, for tcpdump and Wireshark (up to 1 GiB)" },
 }
 
+local vsock = {
+    { name = "cid", type = "integer", metavar = "N", min = 3, max = 0xfffffffe,
+      default = 3, help = "the guest's address" },
+    { name = "path", type = "path", metavar = "PATH", required = true,
+      help = "the unix socket where host programs say CONNECT <port>; the"
+        .. " guest's connections go to PATH_<port>" },
+}
+
 local metrics = {
     { name = "path", type = "path", metavar = "FILE", required = true,
       help = "the file, replaced each time" },
@@ -187,6 +195,8 @@ options.list = {
       repeatable = true, optional = true, check = "vmm.virtio_net",
       help = "a network device (virtio), with one of user, tap and link;"
         .. " repeatable" },
+    { name = "vsock", machine = true, features = { "virtio" }, params = vsock,
+      help = "sockets between guest and host (virtio)" },
     { name = "metrics", machine = true, features = { "metrics" }, params = metrics,
       help = "count and time exits, write the figures to a file" },
     { name = "trace", machine = true, features = { "metrics" }, params = trace,
@@ -214,7 +224,6 @@ options.list = {
     { name = "man", flag = true, stop = true,
       help = "print the manual page (roff)" },
 
-    { name = "vsock", machine = true, later = "vsock devices" },
     { name = "balloon", machine = true, later = "memory balloons" },
     { name = "share", machine = true, later = "shared folders" },
     { name = "transport", machine = true, later = "virtio transports" },

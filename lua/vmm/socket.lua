@@ -110,6 +110,12 @@ function Socket:write(bytes, timeout)
     return ok, message, code
 end
 
+-- No more is written: the peer reads the end after what was. Reading goes on.
+function Socket:finish()
+    if self.closed then return nil, "the socket is closed", "closed" end
+    return self.core:finish()
+end
+
 -- The fd, for vmm.watch; it belongs to the socket.
 function Socket:fd()
     return self.core:fd()

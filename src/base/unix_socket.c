@@ -8,7 +8,7 @@
 
 #include "base/unix_socket.h"
 
-#define BACKLOG 8
+#define BACKLOG 128 /* a guest may connect as often at once (virtio-vsock) */
 
 int vmm_unix_address(const char *path, struct sockaddr_un *address,
                      struct vmm_error *err)

@@ -244,6 +244,17 @@ static int socket_write(lua_State *L)
     return 1;
 }
 
+/* The peer reads the end after what was written; reading goes on. */
+static int socket_finish(lua_State *L)
+{
+    struct socket_box *box = check_socket(L);
+
+    if (shutdown(box->file.fd, SHUT_WR) < 0)
+        return push_failure(L, "cannot finish");
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* core:fd() -> its number; it belongs to the socket */
 static int socket_fd(lua_State *L)
 {
@@ -289,11 +300,17 @@ void socket_open(lua_State *L)
     static const luaL_Reg functions[] = {
         {"listen", socket_listen}, {"connect", socket_connect}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"accept", socket_accept}, {"connected", socket_connected},
-        {"read", socket_read},     {"write", socket_write},
-        {"fd", socket_fd},         {"port", socket_port},
-        {"close", socket_close},   {"__gc", socket_close},
-        {"__close", socket_close}, {NULL, NULL},
+        {"accept", socket_accept},
+        {"connected", socket_connected},
+        {"read", socket_read},
+        {"write", socket_write},
+        {"finish", socket_finish},
+        {"fd", socket_fd},
+        {"port", socket_port},
+        {"close", socket_close},
+        {"__gc", socket_close},
+        {"__close", socket_close},
+        {NULL, NULL},
     };
     static const struct class class = {.name = SOCKET_CLASS,
                                        .methods = methods};

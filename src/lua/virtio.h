@@ -25,5 +25,6 @@ void virtio_box_keep(lua_State *L, struct virtio_box *box);
 /* Each adds its constructor to the table on top. */
 void virtio_block_open(lua_State *L);
 void virtio_net_open(lua_State *L);
+void virtio_vsock_open(lua_State *L);
 
 #endif

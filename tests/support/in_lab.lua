@@ -22,7 +22,7 @@ local MODULES = { "modules.dep", "kernel/drivers/misc/pvpanic",
     "kernel/drivers/virtio", "kernel/drivers/block/virtio_blk.ko", "kernel/drivers/char/hw_random",
     "kernel/drivers/net/virtio_net.ko", "kernel/drivers/net/net_failover.ko",
     "kernel/drivers/net/tun.ko", "kernel/net/core/failover.ko",
-    "kernel/drivers/acpi/button.ko", "kernel/drivers/input/evdev.ko" }
+    "kernel/net/vmw_vsock", "kernel/drivers/acpi/button.ko", "kernel/drivers/input/evdev.ko" }
 
 -- gdb starts no further than to the Python modules that it loads; it knows which.
 local function add_gdb(files)

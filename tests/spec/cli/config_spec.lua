@@ -3,8 +3,8 @@
 
 local config = require "vmm.config"
 
-local OPTIONS = "valid: kernel, memory, vcpus, console, name, block, rng, net, metrics, trace,"
-    .. " setup"
+local OPTIONS = "valid: kernel, memory, vcpus, console, name, block, rng, net, vsock, metrics,"
+    .. " trace, setup"
 local KERNEL_KEYS =
     "valid: path, cmdline, initrd, himem_start, flow, mode, unpack,"
     .. " slide"

@@ -57,7 +57,10 @@ local MISTAKES = {
         '--completion: "zsh" is not known; allowed: bash' },
 
     -- devices of later versions
-    { { "--vsock" }, "--vsock: vsock devices are not in this version yet" },
+    { { "--vsock" }, "--vsock needs a value: cid=N[,key=value...]" },
+    { { "--vsock", "cid=4" }, "--vsock: path=PATH is missing" },
+    { { "--vsock", "cid=2,path=s" },
+        "--vsock cid: \"2\" is out of range; allowed: 3 to 4294967294" },
     { { "--rng" }, "--rng needs a value: rate=BYTES" },
     { { "--balloon" },
         "--balloon: memory balloons are not in this version yet" },
