@@ -14,7 +14,8 @@
  *   "CONNECT <port>\n", and gets "OK <its own port>\n" once a program in the
  *   guest that listens on the port has it; else the connection is closed.
  * - A connection that the guest makes to CID 2 and a port goes to the unix
- *   socket "<path>_<port>"; it is reset when nobody listens there.
+ *   socket "<path>_<port>"; it is reset when nobody listens there, or the
+ *   listener's queue is full.
  *
  * Half-closes are passed on, both ways.  A reset in the guest closes the unix
  * socket.  Before the driver is ready, host programs wait at path.

@@ -118,6 +118,7 @@ static void a_guest_without_a_buffer_is_sent_nothing(void **state)
     g->buffer = 1;
     send_op(g, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0);
     expect_data(g, "1");
+    expect_op(g, VIRTIO_VSOCK_OP_CREDIT_REQUEST);
     send_op(g, VIRTIO_VSOCK_OP_RST, 0);
     close(fd);
     assert_works(g);
