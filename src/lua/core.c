@@ -58,15 +58,12 @@ static void open_features(lua_State *L)
     if (VMM_FEATURE_VIRTIO) {
         virtio_open(L);
         virtio_block_open(L);
-    }
-    if (VMM_FEATURE_VIRTIO) {
         net_open(L);
         virtio_net_open(L);
+        virtio_vsock_open(L);
     }
     if (VMM_FEATURE_USER_NET)
         net_user_open(L);
-        virtio_vsock_open(L);
-    }
     if (VMM_FEATURE_SOCKET)
         socket_open(L);
     if (VMM_FEATURE_LINE_EDITOR)
