@@ -15,6 +15,8 @@
 --            function(bytes); when not given: "capture"
 --   block    nil, or a list of { path =, readonly =, serial =, direct =,
 --            queues =, io_uring = }; serial may be nil
+--   virtio_console  nil, or { to = as console, ports = { { name =, to = }, ... },
+--            cols =, rows = }; cols and rows may be nil
 --   rng      nil, or { rate = bytes a second, 0: no limit }
 --   net      nil, or a list of { user =, tap =, link =, forward =,
 --            restrict =, mac =, mtu =, pcap = }
@@ -27,6 +29,7 @@
 local features = require "vmm.features"
 local options = require "vmm.options"
 local parameter = require "vmm.parameter"
+local place = require "vmm.place"
 local text = require "vmm.text"
 
 local config = {}
@@ -137,65 +140,17 @@ local function sorted(given)
     return list
 end
 
-local function form_list(option)
-    local list = {}
-    for _, form in ipairs(option.forms) do
-        list[#list + 1] = form.metavar and form.name .. "=" .. form.metavar
-            or form.name
-    end
-    return table.concat(list, ", ")
-end
-
 --- One of several forms, from `name` and, after a "=", `value`.
 -- @return "name" or { name = value }, or nil and a message
 function config.form(option, name, value, where)
-    local form = options.find(option.forms, name)
-    if not form then
-        return nil, string.format("%s: %s is not known%s allowed: %s",
-            where(option), text.show(name),
-            text.suggest(name, options.names(option.forms)),
-            form_list(option))
-    end
-    local lacking = features.lacking(form.features)
-    if lacking then
-        return nil, where(option, name) .. ": " .. lacking
-    end
-    if not form.metavar then
-        if value then
-            return nil, string.format("%s: %s takes no value, given %s",
-                where(option), name, text.show(value))
-        end
-        return name
-    end
-    if value == nil or value == "" then
-        return nil, string.format("%s: %s needs a value: %s=%s",
-            where(option), name, name, form.metavar)
-    end
-    local checked, message = parameter.from_value({ type = "path" }, value)
-    if not checked then
-        return nil, where(option, name) .. ": " .. message
-    end
-    return { [name] = checked }
+    local result, message, form = place.form(option.forms, name, value)
+    return result, message and where(option, form) .. ": " .. message
 end
 
 --- A form in a script: "stdio", "file=P", { file = "P" } or a function.
 local function form_of_value(option, given)
-    if type(given) == "function" then
-        return given
-    elseif type(given) == "string" then
-        local name, value = given:match "^([%w_]+)=(.*)$"
-        return config.form(option, name or given, value, in_table)
-    elseif type(given) ~= "table" then
-        return nil, string.format(
-            "%s: %s is not a string, a table or a function; allowed: %s",
-            option.name, text.show(given), form_list(option))
-    end
-    local name, value = next(given)
-    if name == nil or next(given, name) ~= nil then
-        return nil, string.format("%s: give one of: %s", option.name,
-            form_list(option))
-    end
-    return config.form(option, name, value, in_table)
+    local result, message, form = place.read(option.forms, given)
+    return result, message and in_table(option, form) .. ": " .. message
 end
 
 --- A list of tables, each as one mention on the command line.
@@ -207,15 +162,15 @@ local function list_of_value(option, given)
     end
     local list = {}
     for index, item in ipairs(given) do
-        local function place(_, name)
+        local function where_in(_, name)
             return in_table({ name = ("%s[%d]"):format(option.name, index) }, name)
         end
         if type(item) ~= "table" then
-            return nil, place() .. ": " .. text.show(item) .. " is not a table"
+            return nil, where_in() .. ": " .. text.show(item) .. " is not a table"
         end
         local message
         list[index], message = config.section(option, sorted(item),
-            parameter.from_value, place)
+            parameter.from_value, where_in)
         if message then
             return nil, message
         end

@@ -245,7 +245,12 @@ function Console:send(bytes)
     self.vm:watch_end()
     return sched.wait(function()
         if self.vm.closed or self.vm:stopped() then return false, "the guest ended", "closed" end
-        at = at + self.core:input(bytes:sub(at, at + 65535))
+        -- Only what was refused is told of when there is room.
+        local taken
+        repeat
+            taken = self.core:input(bytes:sub(at, at + 65535))
+            at = at + taken
+        until taken == 0
         return at > #bytes or nil
     end)
 end
@@ -254,6 +259,23 @@ end
 function Console:send_line(text)
     argument.type("console:send_line: text", text, "string")
     return self:send(text .. "\r")
+end
+
+local SIZE_MAX = 65535
+
+local function check_size(what, value)
+    local ok = math.type(value) == "integer" and value >= 1 and value <= SIZE_MAX
+    argument.check(ok, what, "an integer from 1 to 65535", value, 4)
+end
+
+-- Tells the guest the size of its terminal (of vm.hvc; a serial port cannot tell).
+-- Returns true, or nil, message, "ENOTSUP" or "closed".
+function Console:resize(cols, rows)
+    check_size("console:resize: cols", cols)
+    check_size("console:resize: rows", rows)
+    if not self.sized then return nil, "this console cannot tell a guest its size", "ENOTSUP" end
+    if self.vm.closed then return nil, "the VM is closed", "closed" end
+    return self.sized(cols, rows)
 end
 
 -- ---- where it goes ----------------------------------------------------------------------

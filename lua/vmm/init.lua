@@ -30,6 +30,8 @@ local vmm = {
     virtio_net = core.virtio_net,
     net_user = core.net_user,
     net_tap = core.net_tap,
+    virtio_console = core.virtio_console,
+    virtio_console_resize = core.virtio_console_resize,
     acpi_events = core.acpi_events,
     console = require("vmm.console").new,
 

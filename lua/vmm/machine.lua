@@ -147,6 +147,9 @@ local function build(vm, kvm, options)
     if options.block then
         check(require("vmm.virtio_block").add(vm, parts, options.block))
     end
+    if options.virtio_console then
+        check(require("vmm.virtio_console").add(vm, parts, options.virtio_console))
+    end
     if options.rng then
         local rng = check(core.virtio_rng { vm = vm, rate = options.rng.rate })
         check(require("vmm.virtio").add(vm, parts, rng))

@@ -78,6 +78,29 @@ local console = {
       help = "listen on a unix socket at PATH" },
 }
 
+-- Where a virtio console goes needs no serial port.
+local virtio_places = {
+    { name = "stdio" },
+    { name = "capture" },
+    { name = "pty", features = { "pty" } },
+    { name = "file", metavar = "FILE" },
+    { name = "unix", features = { "unix" }, metavar = "PATH" },
+}
+local port_places = { table.unpack(virtio_places, 2) }
+
+local virtio_console = {
+    { name = "to", type = "place", metavar = "PLACE", forms = virtio_places,
+      default = "capture",
+      help = "where hvc0 goes: stdio, capture, pty, file=FILE or unix=PATH" },
+    { name = "ports", type = "ports", metavar = "NAME[:PLACE],...",
+      forms = port_places, default_text = "none",
+      help = "further ports, /dev/virtio-ports/NAME in the guest" },
+    { name = "cols", type = "integer", metavar = "N", min = 1, max = 65535,
+      default_text = "as the terminal", help = "columns of hvc0" },
+    { name = "rows", type = "integer", metavar = "N", min = 1, max = 65535,
+      default_text = "as the terminal", help = "rows of hvc0" },
+}
+
 local gdb = {
     { name = "unix", type = "path", metavar = "PATH", default_text = "none",
       help = "listen on a unix socket at PATH: target remote PATH" },
@@ -189,6 +212,9 @@ options.list = {
       repeatable = true, features = { "virtio" }, params = block,
       help = "a disk (virtio): /dev/vda, /dev/vdb and so on;"
         .. " repeatable" },
+    { name = "virtio_console", aliases = { "virtio-console" }, machine = true,
+      optional = true, features = { "virtio" }, params = virtio_console,
+      help = "a paravirtual console (virtio): hvc0, and ports with names" },
     { name = "rng", machine = true, optional = true, features = { "virtio" }, params = rng,
       help = "an entropy device (virtio)" },
     { name = "net", machine = true, features = { "virtio" }, params = net,

@@ -3,7 +3,9 @@
 --
 -- A parameter is a table with
 --   name, aliases, metavar, help
---   type          integer, number, boolean, choice, string, path or callable
+--   type          integer, number, boolean, choice, string, path, callable,
+--                 place (where a console goes) or ports (names with places)
+--   forms         those of a place or of ports' places (vmm.place)
 --   default       the value when none is given; default_text says it in words
 --   default_unless  { name, value } of another parameter: then it has no default
 --   required      there is no default
@@ -12,6 +14,7 @@
 --   only_with     { name, value } of another parameter that this one needs
 --   max_bytes, pattern, pattern_help   limits of a string
 
+local place = require "vmm.place"
 local text = require "vmm.text"
 
 local parameter = {}
@@ -30,6 +33,8 @@ function parameter.allowed(param)
         return "true, false"
     elseif param.choices then
         return table.concat(param.choices, ", ")
+    elseif param.type == "place" then
+        return place.list(param.forms)
     elseif param.type == "string" or param.type == "path" then
         return param.pattern_help or "text"
     end
@@ -82,6 +87,7 @@ local from_text = {
         end
         return nil
     end,
+    ports = place.split_ports,
 }
 
 -- ---- checks on values -----------------------------------------------------------
@@ -175,6 +181,14 @@ function check.callable(_, value, given)
         return nil, text.show(given) .. " is not a function"
     end
     return value
+end
+
+function check.place(param, value)
+    return place.read(param.forms, value)
+end
+
+function check.ports(param, value)
+    return place.read_ports(param.forms, value)
 end
 
 --- Check what a script gave.

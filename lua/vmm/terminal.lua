@@ -126,12 +126,17 @@ function terminal.read_key(meanwhile)
     return byte
 end
 
+-- The console of a VM that has the terminal, or would get it.
+function terminal.console_of(vm)
+    return vm.hvc and vm.hvc.on_terminal and vm.hvc or vm.console
+end
+
 -- What was typed beyond the last line is for a VM's guest.
 function terminal.give_typed(vm)
     local bytes = typed
     if not vm or vm.closed then return end
     typed = ""
-    if bytes ~= "" then vm.console.core:input(bytes) end
+    if bytes ~= "" then terminal.console_of(vm).core:input(bytes) end
 end
 
 -- ---- keys -------------------------------------------------------------------------------

@@ -26,7 +26,8 @@ end
 
 -- A guest that panicked and then rebooted, as panic=1 asks for, ended by panic.
 local function with_panic(vm, stop)
-    local line = vm.console and vm.panicked and vm.console:find_line(console.PANIC)
+    local line = vm.console and vm.panicked and (vm.console:find_line(console.PANIC)
+        or vm.hvc and vm.hvc:find_line(console.PANIC))
     if line and (stop.reason == "reboot" or stop.reason == "panic") then
         return { reason = "panic", text = line }
     end
@@ -87,8 +88,9 @@ local function await_halt(vm)
 end
 
 -- A kernel message about the guest's end has shown on the console.
-function methods.on_last_words(vm)
-    local words = vm.console
+-- words: that console, when it is not vm.console.
+function methods.on_last_words(vm, words)
+    words = words or vm.console
     vm.panicked = vm.panicked or words:find_line(console.PANIC) ~= nil
     if words:find_line(console.PANIC_END) then
         vm:stop("panic", words:find_line(console.PANIC))

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 /* Virtio devices and their transports in Lua. */
 #include "lua/virtio.h"
-#include "lua/device.h"
 
 struct virtio_box *check_virtio(lua_State *L, int arg)
 {
@@ -9,16 +8,6 @@ struct virtio_box *check_virtio(lua_State *L, int arg)
 
     luaL_argcheck(L, box->virtio, arg, "the device is closed");
     return box;
-}
-
-static void unlink_from_vm(struct virtio_box *box)
-{
-    struct virtio_box **link = &box->vm->virtios;
-
-    while (*link && *link != box)
-        link = &(*link)->next;
-    if (*link)
-        *link = box->next;
 }
 
 static void release(struct virtio_box *box)
@@ -38,16 +27,16 @@ static void close_all(struct vm_box *vm)
     }
 }
 
-/* A transport has a reference of its own: the device lives on in it. */
+/*
+ * Its VM keeps it, so both are collected together; the VM is closed a moment
+ * later, and closes it before the consoles and whatever else it uses.
+ */
 static int virtio_gc(lua_State *L)
 {
     struct virtio_box *box = luaL_checkudata(L, 1, VIRTIO_CLASS);
 
-    if (!box->virtio)
-        return 0;
-    unlink_from_vm(box);
-    vmm_virtio_unref(box->virtio);
-    box->virtio = NULL;
+    if (box->virtio)
+        luaL_setmetatable(L, VIRTIO_CLASS);
     return 0;
 }
 

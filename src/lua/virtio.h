@@ -3,7 +3,7 @@
 #ifndef VMM_LUA_VIRTIO_H
 #define VMM_LUA_VIRTIO_H
 
-#include "lua/classes.h"
+#include "lua/device.h"
 
 #include <vmm/virtio.h>
 

@@ -88,11 +88,11 @@ static int vm_close(lua_State *L)
     vmm_machine_wait(machine, -1);
     script_acquire(box->script, was_handler);
     script_await_unused(box->script, &box->users);
+    if (box->close_virtios) /* their last output is for consoles */
+        box->close_virtios(box);
     console_close_all(box);
     if (box->close_doorbells)
         box->close_doorbells(box);
-    if (box->close_virtios)
-        box->close_virtios(box);
     notifier_close(&box->notifier);
     vmm_machine_stopped(machine, &stop);
     box->machine = NULL;

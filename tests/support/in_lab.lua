@@ -20,6 +20,7 @@ local FILES = { ".busted", "lua", "tests", "examples", ".build/guest", ".build/e
 -- What guests in the lab load of the cloud kernel's modules.
 local MODULES = { "modules.dep", "kernel/drivers/misc/pvpanic",
     "kernel/drivers/virtio", "kernel/drivers/block/virtio_blk.ko", "kernel/drivers/char/hw_random",
+    "kernel/drivers/char/virtio_console.ko",
     "kernel/drivers/net/virtio_net.ko", "kernel/drivers/net/net_failover.ko",
     "kernel/drivers/net/tun.ko", "kernel/net/core/failover.ko",
     "kernel/net/vmw_vsock", "kernel/drivers/acpi/button.ko", "kernel/drivers/input/evdev.ko" }

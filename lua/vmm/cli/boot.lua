@@ -79,6 +79,24 @@ local function start(vm, command, environment)
     return ok or reason == "EBUSY" or nil, message
 end
 
+--- Say where consoles are that got a path of their own.
+local function tell_ptys(vm, command, on)
+    local hvc = command.config.virtio_console
+    local function tell(what, to, console)
+        if to == "pty" then
+            on.note(("%s: %s on %s"):format(command.config.name, what,
+                console.path))
+        end
+    end
+    tell("console", command.config.console, vm.console)
+    if hvc then
+        tell("hvc0", hvc.to, vm.hvc)
+        for _, port in ipairs(hvc.ports or {}) do
+            tell("port " .. port.name, port.to, vm.ports[port.name])
+        end
+    end
+end
+
 local function run(command, on)
     local ok, message = code.check_pieces(command.given.e)
     if not ok then
@@ -90,10 +108,7 @@ local function run(command, on)
         return 1, message
     end
     local vm <close> = made
-    if command.config.console == "pty" then
-        on.note(("%s: console on %s"):format(command.config.name,
-            vm.console.path))
-    end
+    tell_ptys(vm, command, on)
     local server <close>, refusal = serve_gdb(vm, command, on)
     if refusal and not server then
         return 1, refusal

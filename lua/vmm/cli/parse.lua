@@ -71,6 +71,9 @@ local function usage_of(option)
     return option.metavar
 end
 
+-- Values that have paths in them.
+local PATHS = { path = true, place = true, ports = true }
+
 --- Is what a comma in a value seems to begin a misspelt key?  In text, which
 --- may well hold ",word=", it is not; in a path only when a key is near.
 local function misspelt(option, name, doubt)
@@ -78,7 +81,7 @@ local function misspelt(option, name, doubt)
     if not doubt or not param or param.type == "string" then
         return false
     end
-    return param.type ~= "path"
+    return not PATHS[param.type]
         or text.nearest(doubt, options.names(option.params, true)) ~= nil
 end
 
@@ -247,9 +250,18 @@ local function choose_console(command)
     local given, values = command.given, command.config
     if command.action ~= "boot" then
         return true
-    elseif given.i and values.console == "stdio" then
-        return nil, "-i and --console stdio both want the terminal;"
+    end
+    local hvc = (values.virtio_console or {}).to == "stdio"
+    local wants = hvc and "--virtio-console to=stdio"
+        or values.console == "stdio" and "--console stdio"
+    if given.i and wants then
+        return nil, "-i and " .. wants .. " both want the terminal;"
             .. " Ctrl-A c opens a prompt there"
+    elseif hvc and values.console == "stdio" then
+        return nil, "--console stdio and --virtio-console to=stdio both want"
+            .. " the terminal"
+    elseif hvc then
+        values.console = values.console or "capture"
     end
     command.adopts = given.i and not values.console
     values.console = values.console or (given.i and "capture" or "stdio")

@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- VMs beside a prompt: the terminal is taken from their consoles and given back, their ends told.
 
+local terminal = require "vmm.terminal"
+
 local beside = {}
 
 local SHOWN_BYTES = 8192 -- of what a guest printed meanwhile
@@ -9,10 +11,10 @@ local ROUNDS = 100 -- in which what it prints while that is shown is shown, too
 -- Takes the terminal from a VM's console, if it has it: its guest gets no keys, and what it
 -- prints is only captured. Returns what give_back needs.
 local function take(vm)
-    if vm.closed or not vm.console or not vm.console.on_terminal then return nil end
-    local core = vm.console.core
-    core:hold_input(true)
-    return { vm = vm, from = core:hold_output() }
+    local console = not vm.closed and terminal.console_of(vm)
+    if not console or not console.on_terminal then return nil end
+    console.core:hold_input(true)
+    return { vm = vm, core = console.core, from = console.core:hold_output() }
 end
 
 -- Where to begin with the output from a position on, and a line about what is left out.
@@ -24,7 +26,7 @@ end
 
 -- Shows what the guest has printed meanwhile, then lets it print to the terminal again.
 local function give_back(held, write)
-    local core = held.vm.console.core
+    local core = held.core
     local position, text = begin(core, held.from)
     write(text)
     for _ = 1, ROUNDS do
@@ -40,7 +42,7 @@ function beside.adopt(vm, write)
     local core = vm.console.core
     core:hold_output()
     vm.console:attach_terminal()
-    give_back({ vm = vm, from = 0 }, write)
+    give_back({ vm = vm, core = core, from = 0 }, write)
 end
 
 local function words(vm, stop)
@@ -84,7 +86,7 @@ function Beside:leave(ready)
     end
     if open[1] then ready() end
     for _, held in ipairs(open) do
-        held.vm.console.core:hold_input(false)
+        held.core:hold_input(false)
     end
 end
 

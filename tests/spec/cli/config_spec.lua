@@ -3,8 +3,8 @@
 
 local config = require "vmm.config"
 
-local OPTIONS = "valid: kernel, memory, vcpus, console, name, block, rng, net, vsock, metrics,"
-    .. " trace, setup"
+local OPTIONS = "valid: kernel, memory, vcpus, console, name, block, virtio_console, rng, net,"
+    .. " vsock, metrics, trace, setup"
 local KERNEL_KEYS =
     "valid: path, cmdline, initrd, himem_start, flow, mode, unpack,"
     .. " slide"
@@ -53,6 +53,25 @@ local MISTAKES = {
         .. " each: user, tap, link, forward, restrict, mac, mtu, pcap" },
     { { vcpu = { num = 1 }, vcpus = { num = 1 } },
         "vcpu and vcpus are the same option; give one" },
+    { { virtio_console = { to = "null" } },
+        'virtio_console.to: "null" is not known; ' .. FORMS },
+    { { virtio_console = { to = { file = "a", unix = "b" } } },
+        "virtio_console.to: give one of: " .. FORMS:sub(10) },
+    { { virtio_console = { to = { file = "" } } },
+        "virtio_console.to: file needs a value: file=FILE" },
+    { { virtio_console = { ports = "agent" } },
+        'virtio_console.ports: "agent" is not a list of ports' },
+    { { virtio_console = { ports = { "a/b" } } },
+        'virtio_console.ports: "a/b" is not a name: 1 to 64 letters, digits and . _ -' },
+    { { virtio_console = { ports = { "a", { name = "a" } } } },
+        'virtio_console.ports: "a" is given twice' },
+    { { virtio_console = { ports = { { name = "a", too = "pty" } } } },
+        'virtio_console.ports: unknown parameter "too"; valid: name, to' },
+    { { virtio_console = { ports = { { name = "a", to = "stdio" } } } },
+        'virtio_console.ports: a: "stdio" is not known; '
+            .. "allowed: capture, pty, file=FILE, unix=PATH" },
+    { { virtio_console = { cols = 0 } },
+        "virtio_console.cols: 0 is out of range; allowed: 1 to 65535" },
     { { setup = "hpet" }, 'setup: "hpet" is not a function' },
     { { memory = 512 }, "memory: 512 is not a table; " .. MEMORY_KEYS },
     { { memory = "size_mib=512" },

@@ -75,6 +75,13 @@ local MISTAKES = {
     { { "--net", "user=true,forward=tcp:80" },
         '--net: forward: "tcp:80" is not like'
             .. " tcp:[ADDRESS:]PORT-[ADDRESS:]PORT (or udp:)" },
+    -- the terminal
+    { { "--kernel", "path=k", "--console", "stdio", "--virtio-console",
+        "to=stdio" }, "--console stdio and --virtio-console to=stdio both want"
+        .. " the terminal" },
+    { { "--kernel", "path=k", "-i", "--virtio-console", "to=stdio" },
+        "-i and --virtio-console to=stdio both want the terminal;"
+            .. " Ctrl-A c opens a prompt there" },
 
     -- keys
     { { "--memory", "512" }, '--memory: "512" is not key=value; '

@@ -95,6 +95,23 @@ describe("the command line", function()
                 "--console", given }).config.console)
         end
     end)
+
+    it("takes a place for hvc0, and ports with places", function()
+        local config = assert(cli.parse { "--kernel", "path=k", "--virtio-console",
+            "to=file=a,b=c,ports=agent:unix=/run/x,log,cols=132" }).config
+        assert.same({
+            to = { file = "a,b=c" },
+            ports = { { name = "agent", to = { unix = "/run/x" } },
+                { name = "log", to = "capture" } },
+            cols = 132,
+        }, config.virtio_console)
+        assert.equal("stdio", config.console)
+    end)
+
+    it("gives the terminal to hvc0 where that wants it", function()
+        assert.equal("capture", assert(cli.parse { "--kernel", "path=k",
+            "--virtio-console", "to=stdio" }).config.console)
+    end)
 end)
 
 describe("a value", function()
