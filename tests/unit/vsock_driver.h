@@ -97,6 +97,18 @@ static inline void offer_rx(struct guest *g, uint16_t index)
     offer(g, RX, index);
 }
 
+static inline void lay_out_queue(struct guest *g, uint32_t q)
+{
+    struct host *h = &g->host;
+
+    put(h, VIRTIO_MMIO_QUEUE_SEL, q);
+    put(h, VIRTIO_MMIO_QUEUE_NUM, ENTRIES);
+    put(h, VIRTIO_MMIO_QUEUE_DESC_LOW, RING(q));
+    put(h, VIRTIO_MMIO_QUEUE_AVAIL_LOW, RING(q) + 0x400);
+    put(h, VIRTIO_MMIO_QUEUE_USED_LOW, RING(q) + 0x800);
+    put(h, VIRTIO_MMIO_QUEUE_READY, 1);
+}
+
 static inline void come_up(struct guest *g, unsigned rx_buffers)
 {
     struct host *h = &g->host;
@@ -104,14 +116,8 @@ static inline void come_up(struct guest *g, unsigned rx_buffers)
     memset(g->rings, 0, sizeof(g->rings));
     MUST(vmm_memory_fill(h->driver.memory, RING(0), 0, 0x3000));
     negotiate(h, VERSION_1 | INDIRECT_BIT);
-    for (uint32_t q = 0; q < 3; q++) {
-        put(h, VIRTIO_MMIO_QUEUE_SEL, q);
-        put(h, VIRTIO_MMIO_QUEUE_NUM, ENTRIES);
-        put(h, VIRTIO_MMIO_QUEUE_DESC_LOW, RING(q));
-        put(h, VIRTIO_MMIO_QUEUE_AVAIL_LOW, RING(q) + 0x400);
-        put(h, VIRTIO_MMIO_QUEUE_USED_LOW, RING(q) + 0x800);
-        put(h, VIRTIO_MMIO_QUEUE_READY, 1);
-    }
+    for (uint32_t q = 0; q < 3; q++)
+        lay_out_queue(g, q);
     for (uint16_t i = 0; i < rx_buffers; i++)
         offer_rx(g, i);
     drive_ok(h);
