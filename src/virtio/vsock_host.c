@@ -229,8 +229,6 @@ bool vsock_forward(struct vsock_conn *conn, const struct vmm_chain *chain,
     if (!vsock_kept(conn) && !conn->deaf) {
         int count =
             vmm_chain_readable_iovec(chain, offset, len, pieces, PIECES_MAX);
-        if (count == -EFAULT)
-            return false;
         uint32_t sent =
             count > 0 ? (uint32_t)send_some(conn, pieces, count) : 0;
         conn->received += sent;

@@ -137,7 +137,8 @@ static void another_line_closes_the_connection(void **state)
                                         "\n",
                                         "GET / HTTP/1.1\r\n",
                                         "CONNECT 99999999999999999999",
-                                        "CONNECT 1024\r\n"};
+                                        "CONNECT 1024\r\n",
+                                        "CONNECT 18446744073709552640\n"};
     struct guest *g = *state;
 
     for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
@@ -449,6 +450,23 @@ static void a_reset_of_the_device_closes_all_and_it_comes_up_again(void **state)
     close(fd);
 }
 
+static void a_buffer_kept_for_later_is_forgotten_by_a_reset(void **state)
+{
+    struct guest *g = *state;
+    int fd = connected(g);
+
+    /* As many as a buffer holds: the device looks for more, in vain. */
+    assert_int_equal(write(fd, block, RX_BYTES - HDR_BYTES),
+                     RX_BYTES - HDR_BYTES);
+    expect_op(g, VIRTIO_VSOCK_OP_RW);
+    expect_nothing(g);
+    put(&g->host, VIRTIO_MMIO_STATUS, 0);
+    serve(&g->host);
+    close(fd);
+    come_up(g, ENTRIES);
+    close(connected(g));
+}
+
 static void a_transport_reset_is_told_by_an_event(void **state)
 {
     struct guest *g = *state;
@@ -533,6 +551,7 @@ int main(void)
         TEST(all_of_a_large_stream_comes_in_order),
         TEST(the_guest_is_told_credit_when_it_asks),
         TEST(a_reset_of_the_device_closes_all_and_it_comes_up_again),
+        TEST(a_buffer_kept_for_later_is_forgotten_by_a_reset),
         TEST(a_transport_reset_is_told_by_an_event),
         TEST(what_no_guest_can_have_is_refused),
     };

@@ -82,21 +82,17 @@ static void a_count_that_was_overtaken_changes_nothing(void **state)
     struct guest *g = *state;
     int fd;
 
-    g->buffer = 4;
+    g->buffer = 8;
     fd = connected(g);
     host_write(g, fd, "12345678");
-    expect_data(g, "1234");
+    expect_data(g, "12345678");
     expect_op(g, VIRTIO_VSOCK_OP_CREDIT_REQUEST);
     send_op(g, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0);
-    expect_data(g, "5678");
     g->forwarded = 2;
     send_op(g, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0);
-    host_write(g, fd, "9");
+    host_write(g, fd, "abcdefgh");
+    expect_data(g, "abcdefgh");
     expect_op(g, VIRTIO_VSOCK_OP_CREDIT_REQUEST);
-    expect_nothing(g);
-    g->forwarded = 8;
-    send_op(g, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0);
-    expect_data(g, "9");
     send_op(g, VIRTIO_VSOCK_OP_RST, 0);
     close(fd);
     assert_works(g);
@@ -169,6 +165,26 @@ static void a_guest_that_sends_beyond_its_credit_is_reset(void **state)
     assert_in_range(sent, VMM_VSOCK_BUFFER_BYTES, 1 << 20);
     close(fd);
     assert_works(g);
+}
+
+static void a_packet_beyond_all_credit_resets_the_connection(void **state)
+{
+    struct guest *g = *state;
+    struct virtio_vsock_hdr hdr = header(g, VIRTIO_VSOCK_OP_RW);
+    uint32_t id, len;
+    int fd = connected(g);
+
+    /* The unix socket and the ring would hold it. */
+    hdr.len = VMM_VSOCK_BUFFER_BYTES + 1;
+    MUST(vmm_memory_write(g->host.driver.memory, TX_AT, &hdr, HDR_BYTES));
+    desc(g, TX, 0, TX_AT, HDR_BYTES, VRING_DESC_F_NEXT, 1);
+    for (uint16_t i = 1; i < 6; i++)
+        desc(g, TX, i, TX_AT, 65536, i < 5 ? VRING_DESC_F_NEXT : 0,
+             (uint16_t)(i + 1));
+    offer(g, TX, 0);
+    kick(g, TX);
+    assert_true(collect(g, TX, &id, &len));
+    expect_reset(g, fd);
 }
 
 /* ---- packets ---- */
@@ -271,11 +287,12 @@ static void a_length_beyond_the_buffer_resets_the_connection(void **state)
     static const uint32_t lengths[] = {5, 65536, 0x80000000, UINT32_MAX};
     struct guest *g = *state;
 
-    for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
+    for (size_t i = 0; i < 2 * sizeof(lengths) / sizeof(*lengths); i++) {
         int fd = connected(g);
-        struct virtio_vsock_hdr hdr = header(g, VIRTIO_VSOCK_OP_RW);
+        struct virtio_vsock_hdr hdr = header(
+            g, i % 2 ? VIRTIO_VSOCK_OP_RW : VIRTIO_VSOCK_OP_CREDIT_UPDATE);
 
-        hdr.len = lengths[i];
+        hdr.len = lengths[i / 2];
         send_raw(g, &hdr, "1234", 4);
         expect_reset(g, fd);
     }
@@ -626,6 +643,7 @@ int main(void)
         TEST(a_guest_without_a_buffer_is_sent_nothing),
         TEST(a_guest_with_a_boundless_buffer_gets_what_its_ring_holds),
         TEST(a_guest_that_sends_beyond_its_credit_is_reset),
+        TEST(a_packet_beyond_all_credit_resets_the_connection),
         TEST(unknown_operations_reset_the_connection),
         TEST(a_type_that_is_unknown_is_reset_and_no_connection_of_another),
         TEST(packets_for_no_connection_are_reset_but_resets),
