@@ -252,7 +252,8 @@ static void on_open_host(struct vsock_conn *conn, uint32_t events)
         conn->gone = true;
         go_deaf(conn);
     }
-    conn->readable = true; /* or at its end, which a read tells */
+    if (events & ~(uint32_t)EPOLLOUT) /* or at its end, which a read tells */
+        conn->readable = true;
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
         vsock_flush(conn);
     else

@@ -80,6 +80,19 @@ describe("a socket", function()
         assert.is_nil(all.listener.closed)
     end)
 
+    it("goes on reading after it has finished writing", function()
+        local all <close> = pair { unix = directory .. "/s" }
+        all.client:write "question"
+        assert.is_true(all.client:finish())
+        assert.equal("question", all.server:read(nil, SECONDS))
+        assert.equal("", all.server:read(nil, SECONDS))
+        all.server:write "answer"
+        assert.equal("answer", all.client:read(nil, SECONDS))
+        local ok, _, code = all.client:write("more", SECONDS)
+        assert.is_nil(ok)
+        assert.equal("EPIPE", code)
+    end)
+
     it("writes all of it to a peer that reads late, while others go on", function()
         local all <close> = pair { unix = directory .. "/s" }
         local bytes = ("0123456789abcdef"):rep(1 << 17)
