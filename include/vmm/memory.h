@@ -82,6 +82,14 @@ VMM_API int vmm_memory_read_file(struct vmm_memory *memory, vmm_gpa_t gpa,
                                  int fd, uint64_t offset, uint64_t len);
 
 /*
+ * Give pages back to the host: they hold zeros, and cost nothing until they are
+ * touched again.  gpa and len are multiples of 4096 (-EINVAL).  -EFAULT as
+ * above; -ENOTSUP with huge pages; another errno when the host refuses.
+ */
+VMM_API int vmm_memory_discard(struct vmm_memory *memory, vmm_gpa_t gpa,
+                               uint64_t len);
+
+/*
  * The lowest address in [from, to) at which these len bytes (1 ..
  * VMM_MEMORY_PATTERN_MAX) lie, all of them below `to` and in one region; only
  * at addresses that are from plus a multiple of step (1: anywhere).

@@ -21,6 +21,7 @@
 --   net      nil, or a list of { user =, tap =, link =, forward =,
 --            restrict =, mac =, mtu =, pcap = }
 --   vsock    nil, or { cid =, path = }
+--   balloon  nil, or { mib =, deflate_on_oom =, reporting = }
 --   metrics  nil, or { path =, format =, every = }
 --   trace    nil, or { path =, events = }
 --   setup    nil, or a function(vm, parts)

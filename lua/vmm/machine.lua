@@ -160,6 +160,9 @@ local function build(vm, kvm, options)
     if options.vsock then
         check(require("vmm.virtio_vsock").add(vm, parts, options.vsock))
     end
+    if options.balloon then
+        check(require("vmm.virtio_balloon").add(vm, parts, options.balloon))
+    end
     local rsdp, message, code = firmware.place(vm.memory, parts)
     check(rsdp ~= nil, message, code)
     if options.kernel then load_kernel(vm, options.kernel, rsdp) end

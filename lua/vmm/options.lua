@@ -177,6 +177,15 @@ local vsock = {
         .. " guest's connections go to PATH_<port>" },
 }
 
+local balloon = {
+    { name = "mib", type = "integer", metavar = "MIB", min = 0, max = 16 * MIB - 1,
+      default = 0, help = "how much it is to take from the guest at first" },
+    { name = "deflate_on_oom", type = "boolean", metavar = "true|false",
+      default = true, help = "the guest may take memory back before it kills" },
+    { name = "reporting", type = "boolean", metavar = "true|false",
+      default = true, help = "memory that is free in the guest is the host's" },
+}
+
 local metrics = {
     { name = "path", type = "path", metavar = "FILE", required = true,
       help = "the file, replaced each time" },
@@ -223,6 +232,8 @@ options.list = {
         .. " repeatable" },
     { name = "vsock", machine = true, features = { "virtio" }, params = vsock,
       help = "sockets between guest and host (virtio)" },
+    { name = "balloon", machine = true, optional = true, features = { "virtio" },
+      params = balloon, help = "a memory balloon (virtio)" },
     { name = "metrics", machine = true, features = { "metrics" }, params = metrics,
       help = "count and time exits, write the figures to a file" },
     { name = "trace", machine = true, features = { "metrics" }, params = trace,
@@ -250,7 +261,6 @@ options.list = {
     { name = "man", flag = true, stop = true,
       help = "print the manual page (roff)" },
 
-    { name = "balloon", machine = true, later = "memory balloons" },
     { name = "share", machine = true, later = "shared folders" },
     { name = "transport", machine = true, later = "virtio transports" },
 }

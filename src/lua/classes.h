@@ -45,6 +45,7 @@ void file_open(lua_State *L);
 void socket_open(lua_State *L);
 void virtio_open(lua_State *L);
 void virtio_console_open(lua_State *L);
+void virtio_balloon_open(lua_State *L);
 void line_editor_open(lua_State *L);
 void metrics_open(lua_State *L);
 

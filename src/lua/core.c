@@ -62,6 +62,7 @@ static void open_features(lua_State *L)
         virtio_net_open(L);
         virtio_vsock_open(L);
         virtio_console_open(L);
+        virtio_balloon_open(L);
     }
     if (VMM_FEATURE_USER_NET)
         net_user_open(L);

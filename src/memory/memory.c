@@ -242,6 +242,7 @@ int vmm_memory_new(const struct vmm_memory_config *config,
         return vmm_error_set(err, ENOMEM, "no memory for struct vmm_memory");
     atomic_init(&new->references, 1);
     new->fd = -1;
+    new->huge_pages = config->huge_pages;
     new->count = config->range_count;
     for (size_t i = 0; i < new->count; i++) {
         new->regions[i].base = config->ranges[i].base;

@@ -28,6 +28,7 @@ struct vmm_memory {
     atomic_size_t references;
     uint64_t size_bytes;
     int fd; /* of the memfd, or -1 */
+    bool huge_pages;
     size_t count;
     struct vmm_memory_region regions[VMM_MEMORY_RANGES_MAX];
     struct memory_mapping mappings[VMM_MEMORY_RANGES_MAX];

@@ -28,7 +28,6 @@ struct console_port {
     struct vmm_chain *sending;
     uint64_t sent;
     uint64_t stalled_ns; /* when output was refused; 0: it is not */
-    bool dropping;       /* it was for too long */
 };
 
 struct console {

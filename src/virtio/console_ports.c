@@ -11,20 +11,18 @@
 /* ---- to the host ----------------------------------------------------------
  */
 
-/* Is it time to give up?  The first time it is asked, the time begins. */
+/* Is it time to give up?  The first time it is asked, the time begins; it ends
+ * when output is taken. */
 static bool is_out_of_patience(struct console *console,
                                struct console_port *port)
 {
     uint64_t now = vmm_now_ns();
 
-    if (port->dropping)
-        return true;
     if (!port->stalled_ns) {
         port->stalled_ns = now;
         vmm_timer_set(console->patience, console->patience_ns, 0);
     }
-    port->dropping = now - port->stalled_ns >= console->patience_ns;
-    return port->dropping;
+    return now - port->stalled_ns >= console->patience_ns;
 }
 
 /* Output was refused.  True: the rest is dropped. */
@@ -49,10 +47,8 @@ static bool send_chain(struct console *console, struct console_port *port,
         size_t taken = port->wires.output(port->wires.context, bytes, len);
         port->sent += taken;
         *limit -= taken;
-        if (taken > 0) {
+        if (taken > 0)
             port->stalled_ns = 0;
-            port->dropping = false;
-        }
         if (taken < len)
             return is_to_be_dropped(console, port);
     }
@@ -176,6 +172,5 @@ void console_ports_stop(struct console *console)
         port->open = false;
         port->pending = 0;
         port->stalled_ns = 0;
-        port->dropping = false;
     }
 }

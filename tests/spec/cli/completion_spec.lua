@@ -85,7 +85,7 @@ describe("completion in bash", function()
     end
 
     it("offers every option, and no device of a later version", function()
-        assert.equal("--blk --block --check --completion --console --gdb --help --kernel"
+        assert.equal("--balloon --blk --block --check --completion --console --gdb --help --kernel"
             .. " --man --memory --metrics --name --net --rng --timeout --trace --vcpu --vcpus"
             .. " --version --virtio-console --virtio_console --vsock -e -h -i",
             offered "-")

@@ -63,7 +63,7 @@ local MISTAKES = {
         "--vsock cid: \"2\" is out of range; allowed: 3 to 4294967294" },
     { { "--rng" }, "--rng needs a value: rate=BYTES" },
     { { "--balloon" },
-        "--balloon: memory balloons are not in this version yet" },
+        "--balloon needs a value: mib=MIB[,key=value...]" },
     { { "--share", "a" },
         "--share: shared folders are not in this version yet" },
     { { "--transport=pci" },
