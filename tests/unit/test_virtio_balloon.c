@@ -368,8 +368,12 @@ static void reports_of_what_is_not_ram_are_given_back(void **state)
         uint64_t gpa;
         uint32_t len;
     } cases[] = {
-        {RAM_END - PAGE, 2 * PAGE}, {RAM_END, PAGE},  {0, UINT32_MAX},
-        {UINT64_MAX - PAGE, PAGE},  {POOL * PAGE, 0},
+        {RAM_END - PAGE, 2 * PAGE},
+        {RAM_END, PAGE},
+        {0, UINT32_MAX},
+        {UINT64_MAX - PAGE, PAGE},
+        {POOL * PAGE, 0},
+        {UINT64_MAX - 7, (POOL + 2) * PAGE},
     };
     struct test *t = *state;
 
