@@ -33,6 +33,8 @@ $(call block,doorbell,src/lua/doorbell.c)
 $(call block,virtio,src/virtio/*.c src/lua/virtio*.c src/net/[!s]*.c src/lua/net.c, \
 	lua/vmm/virtio*.lua lua/vmm/link.lua,-luring,liburing-dev,acpi,virt* net*)
 $(call block,user_net,src/net/slirp*.c src/lua/net_user.c,,,libslirp-dev,virtio,net_user)
+# (The tests of virtio devices drive them over both transports.)
+$(call block,pci,src/pci/*.c src/virtio/pci*.c src/lua/pci.c,lua/vmm/pci.lua,,,virtio,pci* virtio_*)
 
 # ---- kernels: ELF with the boot flows of Linux, bzImage, and what its payload is packed with
 ELF_FLOWS := cmdline kernel linux64 pvh zero_page

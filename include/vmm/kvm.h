@@ -11,6 +11,7 @@
 #include <vmm/error.h>
 #include <vmm/export.h>
 #include <vmm/memory.h>
+#include <vmm/msi.h>
 
 struct kvm_cpuid2;
 struct kvm_irq_routing_entry;
@@ -110,7 +111,19 @@ VMM_API int vmm_vm_signal_msi(struct vmm_vm *vm, uint64_t address,
 /* KVM_IRQFD: writing to the eventfd pulses gsi.  resample_fd may be -1. */
 VMM_API int vmm_vm_irqfd(struct vmm_vm *vm, int event_fd, int resample_fd,
                          uint32_t gsi, bool assign, struct vmm_error *err);
-/* KVM_SET_GSI_ROUTING, the whole table. */
+/*
+ * Messages of a device: vector n has GSI first_gsi + n, from 24 on, an irqfd
+ * and a route.  Valid while vm is.  -EBUSY: one of the GSIs is in use.  A route
+ * keeps those of all other devices and KVM's own.  Set up by one thread at a
+ * time.
+ */
+VMM_API int vmm_vm_msi_lines(struct vmm_vm *vm, uint32_t first_gsi,
+                             unsigned count, struct vmm_msi_lines *lines,
+                             struct vmm_error *err);
+/* Give the GSIs back: nobody uses the lines any more. */
+VMM_API void vmm_vm_msi_close(const struct vmm_msi_lines *lines);
+/* KVM_SET_GSI_ROUTING, the whole table; the next route of a message replaces
+ * it. */
 VMM_API int vmm_vm_set_routing(struct vmm_vm *vm,
                                const struct kvm_irq_routing_entry *entries,
                                size_t count, struct vmm_error *err);

@@ -13,6 +13,7 @@
 #include <vmm/export.h>
 #include <vmm/loop.h>
 #include <vmm/memory.h>
+#include <vmm/msi.h>
 #include <vmm/virtq.h>
 
 struct vmm_virtio;
@@ -137,6 +138,31 @@ VMM_API int vmm_virtio_mmio_new(struct vmm_virtio *virtio,
  * raise instead of an exit (KVM_IOEVENTFD); -1 when there is no such queue. */
 VMM_API int vmm_virtio_notify_fd(const struct vmm_virtio *virtio,
                                  unsigned queue);
+
+/*
+ * virtio-pci, without the legacy interface (section 4.1): a function in a slot
+ * of a PCI host bridge.  It has one BAR of VMM_VIRTIO_PCI_BAR_BYTES.  Takes
+ * over the caller's reference to virtio, also on failure.
+ */
+#define VMM_VIRTIO_PCI_BAR_BYTES 0x8000
+struct vmm_virtio_pci_config {
+    struct vmm_device *host; /* vmm_pci_host_new */
+    unsigned slot;
+    uint64_t bar;           /* where firmware has put it; 0: nowhere */
+    uint8_t interrupt_line; /* what firmware has left in that register */
+    /* One vector for each queue and one for the configuration. */
+    struct vmm_msi_lines lines;
+    /*
+     * Writes of any length to `address` notify the queue that has this eventfd,
+     * from now on, or no longer: KVM_IOEVENTFD.  Without it, and where it
+     * fails, they are exits.  On any thread; may be NULL.
+     */
+    void (*doorbell)(void *context, uint64_t address, int event_fd, bool on);
+    void *doorbell_context;
+};
+VMM_API int vmm_virtio_pci_new(struct vmm_virtio *virtio,
+                               const struct vmm_virtio_pci_config *config,
+                               struct vmm_error *err);
 
 /* ---- devices --------------------------------------------------------------
  */

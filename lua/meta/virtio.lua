@@ -7,10 +7,12 @@ local vmm = {}
 
 ---@class vmm.config
 ---@field rng? { rate?: integer }  an entropy device; bytes a second, 0: no limit (0)
+---@field transport? "mmio"|"pci"  how virtio devices are connected ("mmio")
 
 ---A virtio device without a transport. The VM closes it.
 ---@class vmm.virtio
 ---@field name string
+---@field queues integer  how many it has
 local virtio = {}
 ---4-byte writes of a queue's number to that address notify it, and stop no vCPU (KVM_IOEVENTFD).
 ---@param address integer

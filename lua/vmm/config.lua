@@ -22,6 +22,7 @@
 --            restrict =, mac =, mtu =, pcap = }
 --   vsock    nil, or { cid =, path = }
 --   balloon  nil, or { mib =, deflate_on_oom =, reporting = }
+--   transport  "mmio" or "pci"
 --   metrics  nil, or { path =, format =, every = }
 --   trace    nil, or { path =, events = }
 --   setup    nil, or a function(vm, parts)

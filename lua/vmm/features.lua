@@ -30,6 +30,7 @@ local GIVES = {
         "virtio_balloon_set", "virtio_balloon_actual", "virtio_balloon_ask",
         "virtio_balloon_stats", "vmm.virtio_balloon" },
     user_net = { "net_user" },
+    pci = { "pci_host", "virtio_pci", "vmm.pci" },
     socket = { "vmm.socket" },
     line_editor = { "line_editor" },
     metrics = { "vmm.metrics", "vmm.trace", "vmm.top", "vmm.cli.top", "vmm.observe" },

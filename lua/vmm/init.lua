@@ -37,6 +37,8 @@ local vmm = {
     virtio_balloon_stats = core.virtio_balloon_stats,
     virtio_console = core.virtio_console,
     virtio_console_resize = core.virtio_console_resize,
+    pci_host = core.pci_host,
+    virtio_pci = core.virtio_pci,
     acpi_events = core.acpi_events,
     console = require("vmm.console").new,
 

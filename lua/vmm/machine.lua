@@ -11,6 +11,7 @@ local cpuid = require "vmm.x86.cpuid"
 local features = require "vmm.features"
 local firmware = require "vmm.x86.firmware"
 local layout = require "vmm.x86.layout"
+local defaults = require "vmm.options"
 local msrs = require "vmm.x86.msrs"
 local terminal = require "vmm.terminal"
 require "vmm.vm"
@@ -105,6 +106,14 @@ local function add_devices(vm, parts)
     end
 end
 
+-- With PCI devices the default command line does not turn PCI off.
+local function command_line(given, parts)
+    if parts.pci and given == defaults.default_cmdline then
+        return (given:gsub(" pci=off$", ""))
+    end
+    return given
+end
+
 local function load_kernel(vm, options, rsdp)
     local image = check(core.load.open(options.path))
     local initrd = options.initrd and check(core.load.open(options.initrd))
@@ -141,6 +150,7 @@ local function build(vm, kvm, options)
         power_button = features.has "acpi",
         devices = {},
         tables = {},
+        transport = options.transport,
     }
     if options.setup then options.setup(vm, parts) end
     add_devices(vm, parts)
@@ -165,7 +175,10 @@ local function build(vm, kvm, options)
     end
     local rsdp, message, code = firmware.place(vm.memory, parts)
     check(rsdp ~= nil, message, code)
-    if options.kernel then load_kernel(vm, options.kernel, rsdp) end
+    if options.kernel then
+        options.kernel.cmdline = command_line(options.kernel.cmdline, parts)
+        load_kernel(vm, options.kernel, rsdp)
+    end
     if options.metrics or options.trace then
         check(require("vmm.observe").start(vm, options))
     end

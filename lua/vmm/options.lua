@@ -234,6 +234,9 @@ options.list = {
       help = "sockets between guest and host (virtio)" },
     { name = "balloon", machine = true, optional = true, features = { "virtio" },
       params = balloon, help = "a memory balloon (virtio)" },
+    { name = "transport", machine = true, type = "choice", choices = { "mmio", "pci" },
+      metavar = "TRANSPORT", default = "mmio", features = { "virtio" },
+      help = "how virtio devices are connected: mmio or pci" },
     { name = "metrics", machine = true, features = { "metrics" }, params = metrics,
       help = "count and time exits, write the figures to a file" },
     { name = "trace", machine = true, features = { "metrics" }, params = trace,
@@ -262,7 +265,6 @@ options.list = {
       help = "print the manual page (roff)" },
 
     { name = "share", machine = true, later = "shared folders" },
-    { name = "transport", machine = true, later = "virtio transports" },
 }
 
 -- What vmm.vm{...} has beyond them: a command line cannot say it.

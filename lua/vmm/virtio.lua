@@ -1,8 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
--- Where the virtio devices of a machine sit, and how a guest finds them: by ACPI, as LNRO0005.
+-- Where the virtio devices of a machine sit, and how a guest finds them: by ACPI, as LNRO0005, or
+-- on the PCI bus.
 
 local aml = require "vmm.x86.aml"
 local core = require "vmm.core"
+local features = require "vmm.features"
 local layout = require "vmm.x86.layout"
 local resource = require "vmm.x86.acpi_resource"
 
@@ -22,10 +24,16 @@ local function description(index, base, gsi)
     })
 end
 
---- Puts a device at the next free slot of virtio-mmio.
--- @param parts  of vmm.vm's setup: gets its description; parts.virtio counts the slots
+--- Puts a device at the next free slot of the machine's transport.
+-- @param parts  of vmm.vm's setup: gets its description; parts.transport is "mmio" or "pci",
+--   parts.virtio counts the slots of virtio-mmio
 -- @return true; or nil, message, code
 function virtio.add(vm, parts, device)
+    if parts.transport == "pci" then
+        local lacking = features.lacking { "pci" }
+        if lacking then return nil, "transport pci: " .. lacking, "ENOTSUP" end
+        return require("vmm.pci").add(vm, parts, device)
+    end
     local index = parts.virtio or 0
     local gsi = layout.virtio_mmio_irqs[index + 1]
     if not gsi then

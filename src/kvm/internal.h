@@ -37,7 +37,11 @@ struct vmm_kvm {
 struct vmm_irq_pin {
     struct vmm_vm *vm;
     uint32_t gsi;
-    int edge_fd; /* irqfd of an edge-triggered line, or -1 */
+    int edge_fd; /* irqfd of an edge-triggered line or a message, or -1 */
+    /* The message it is routed to, under the VM's routes_lock (msi.c). */
+    bool routed;
+    uint32_t message_data;
+    uint64_t message_address;
 };
 
 struct vmm_vm {
@@ -47,6 +51,7 @@ struct vmm_vm {
     bool has_irqchip;
     bool has_pit;
     atomic_uint vcpu_count;
+    pthread_mutex_t routes_lock;
     struct vmm_irq_pin pins[VMM_GSI_COUNT];
 };
 

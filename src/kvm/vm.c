@@ -58,6 +58,7 @@ int vmm_vm_new(struct vmm_kvm *kvm, struct vmm_vm **out, struct vmm_error *err)
         free(vm);
         return r;
     }
+    pthread_mutex_init(&vm->routes_lock, NULL);
     for (uint32_t gsi = 0; gsi < VMM_GSI_COUNT; gsi++)
         vm->pins[gsi] =
             (struct vmm_irq_pin){.vm = vm, .gsi = gsi, .edge_fd = -1};
@@ -79,6 +80,7 @@ void vmm_vm_free(struct vmm_vm *vm)
         if (vm->pins[gsi].edge_fd >= 0)
             close(vm->pins[gsi].edge_fd);
     vmm_memory_unref(vm->memory);
+    pthread_mutex_destroy(&vm->routes_lock);
     free(vm);
 }
 

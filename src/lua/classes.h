@@ -46,6 +46,7 @@ void socket_open(lua_State *L);
 void virtio_open(lua_State *L);
 void virtio_console_open(lua_State *L);
 void virtio_balloon_open(lua_State *L);
+void pci_open(lua_State *L);
 void line_editor_open(lua_State *L);
 void metrics_open(lua_State *L);
 

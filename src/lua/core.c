@@ -66,6 +66,8 @@ static void open_features(lua_State *L)
     }
     if (VMM_FEATURE_USER_NET)
         net_user_open(L);
+    if (VMM_FEATURE_PCI)
+        pci_open(L);
     if (VMM_FEATURE_SOCKET)
         socket_open(L);
     if (VMM_FEATURE_LINE_EDITOR)

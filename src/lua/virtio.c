@@ -130,6 +130,12 @@ static int virtio_name(lua_State *L)
     return 1;
 }
 
+static int virtio_queues(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)check_virtio(L, 1)->virtio->queue_count);
+    return 1;
+}
+
 static int virtio_tostring(lua_State *L)
 {
     struct virtio_box *box = luaL_checkudata(L, 1, VIRTIO_CLASS);
@@ -145,7 +151,8 @@ void virtio_open(lua_State *L)
                                        {"__gc", virtio_gc},
                                        {"__tostring", virtio_tostring},
                                        {NULL, NULL}};
-    static const luaL_Reg getters[] = {{"name", virtio_name}, {NULL, NULL}};
+    static const luaL_Reg getters[] = {
+        {"name", virtio_name}, {"queues", virtio_queues}, {NULL, NULL}};
     static const struct class class = {
         .name = VIRTIO_CLASS, .methods = methods, .getters = getters};
     static const luaL_Reg constructors[] = {{"virtio_rng", virtio_rng_new},

@@ -29,12 +29,20 @@ void virtio_set_status(struct vmm_virtio *virtio, uint8_t status);
 uint8_t virtio_status(struct vmm_virtio *virtio);
 void virtio_reset(struct vmm_virtio *virtio);
 
-/* The layout of a queue.  change is called with it, unless the queue is
- * enabled, the driver is ready, or there is no such queue. */
+/* A register that lays a queue out. */
+enum virtio_layout {
+    VIRTIO_SIZE,
+    VIRTIO_DESC_LOW,
+    VIRTIO_DESC_HIGH,
+    VIRTIO_AVAIL_LOW,
+    VIRTIO_AVAIL_HIGH,
+    VIRTIO_USED_LOW,
+    VIRTIO_USED_HIGH,
+};
+/* Ignored when the queue is enabled, the driver is ready, or there is no such
+ * queue. */
 void virtio_lay_out(struct vmm_virtio *virtio, unsigned queue,
-                    void (*change)(struct vmm_virtq_layout *layout,
-                                   uint64_t value),
-                    uint64_t value);
+                    enum virtio_layout part, uint32_t value);
 /* 0 when there is no such queue. */
 uint16_t virtio_queue_size_max(const struct vmm_virtio *virtio, unsigned queue);
 void virtio_enable_queue(struct vmm_virtio *virtio, unsigned queue);

@@ -94,56 +94,26 @@ static uint32_t read_register(struct mmio *mmio, uint32_t offset)
 /* ---- registers: writes ----------------------------------------------------
  */
 
-static void set_size(struct vmm_virtq_layout *layout, uint64_t value)
-{
-    layout->size = value > UINT16_MAX ? 0 : (uint16_t)value;
-}
-
-static void set_low(vmm_gpa_t *address, uint64_t value)
-{
-    *address = (*address & ~UINT64_C(0xffffffff)) | value;
-}
-
-static void set_high(vmm_gpa_t *address, uint64_t value)
-{
-    *address = (*address & 0xffffffff) | value << 32;
-}
-
-#define SETTER(name, part, half)                                               \
-    static void name(struct vmm_virtq_layout *layout, uint64_t value)          \
-    {                                                                          \
-        half(&layout->part, value);                                            \
-    }
-SETTER(set_desc_low, desc, set_low)
-SETTER(set_desc_high, desc, set_high)
-SETTER(set_avail_low, avail, set_low)
-SETTER(set_avail_high, avail, set_high)
-SETTER(set_used_low, used, set_low)
-SETTER(set_used_high, used, set_high)
-
-/* Registers that lay a queue out; true when it was one of them. */
-static bool lay_out(struct mmio *mmio, uint32_t offset, uint32_t value)
+/* Registers that lay a queue out. */
+static void lay_out(struct mmio *mmio, uint32_t offset, uint32_t value)
 {
     static const struct {
         uint32_t offset;
-        void (*set)(struct vmm_virtq_layout *layout, uint64_t value);
-    } setters[] = {
-        {VIRTIO_MMIO_QUEUE_NUM, set_size},
-        {VIRTIO_MMIO_QUEUE_DESC_LOW, set_desc_low},
-        {VIRTIO_MMIO_QUEUE_DESC_HIGH, set_desc_high},
-        {VIRTIO_MMIO_QUEUE_AVAIL_LOW, set_avail_low},
-        {VIRTIO_MMIO_QUEUE_AVAIL_HIGH, set_avail_high},
-        {VIRTIO_MMIO_QUEUE_USED_LOW, set_used_low},
-        {VIRTIO_MMIO_QUEUE_USED_HIGH, set_used_high},
+        enum virtio_layout part;
+    } registers[] = {
+        {VIRTIO_MMIO_QUEUE_NUM, VIRTIO_SIZE},
+        {VIRTIO_MMIO_QUEUE_DESC_LOW, VIRTIO_DESC_LOW},
+        {VIRTIO_MMIO_QUEUE_DESC_HIGH, VIRTIO_DESC_HIGH},
+        {VIRTIO_MMIO_QUEUE_AVAIL_LOW, VIRTIO_AVAIL_LOW},
+        {VIRTIO_MMIO_QUEUE_AVAIL_HIGH, VIRTIO_AVAIL_HIGH},
+        {VIRTIO_MMIO_QUEUE_USED_LOW, VIRTIO_USED_LOW},
+        {VIRTIO_MMIO_QUEUE_USED_HIGH, VIRTIO_USED_HIGH},
     };
 
-    for (size_t i = 0; i < sizeof(setters) / sizeof(*setters); i++)
-        if (setters[i].offset == offset) {
-            virtio_lay_out(mmio->virtio, mmio->queue_select, setters[i].set,
+    for (size_t i = 0; i < sizeof(registers) / sizeof(*registers); i++)
+        if (registers[i].offset == offset)
+            virtio_lay_out(mmio->virtio, mmio->queue_select, registers[i].part,
                            value);
-            return true;
-        }
-    return false;
 }
 
 static void set_status(struct mmio *mmio, uint32_t value)

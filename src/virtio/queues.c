@@ -164,15 +164,51 @@ static bool is_open(const struct vmm_virtio *virtio)
     return !(virtio->status & VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
+static void set_low(vmm_gpa_t *address, uint32_t value)
+{
+    *address = (*address & ~UINT64_C(0xffffffff)) | value;
+}
+
+static void set_high(vmm_gpa_t *address, uint32_t value)
+{
+    *address = (*address & 0xffffffff) | (uint64_t)value << 32;
+}
+
+static void change(struct vmm_virtq_layout *layout, enum virtio_layout part,
+                   uint32_t value)
+{
+    switch (part) {
+    case VIRTIO_SIZE:
+        layout->size = value > UINT16_MAX ? 0 : (uint16_t)value;
+        break;
+    case VIRTIO_DESC_LOW:
+        set_low(&layout->desc, value);
+        break;
+    case VIRTIO_DESC_HIGH:
+        set_high(&layout->desc, value);
+        break;
+    case VIRTIO_AVAIL_LOW:
+        set_low(&layout->avail, value);
+        break;
+    case VIRTIO_AVAIL_HIGH:
+        set_high(&layout->avail, value);
+        break;
+    case VIRTIO_USED_LOW:
+        set_low(&layout->used, value);
+        break;
+    case VIRTIO_USED_HIGH:
+        set_high(&layout->used, value);
+        break;
+    }
+}
+
 void virtio_lay_out(struct vmm_virtio *virtio, unsigned queue,
-                    void (*change)(struct vmm_virtq_layout *layout,
-                                   uint64_t value),
-                    uint64_t value)
+                    enum virtio_layout part, uint32_t value)
 {
     pthread_mutex_lock(&virtio->lock);
     struct virtio_queue *q = find(virtio, queue);
     if (q && !q->ready && is_open(virtio))
-        change(&q->layout, value);
+        change(&q->layout, part, value);
     pthread_mutex_unlock(&virtio->lock);
 }
 

@@ -5,7 +5,7 @@
 # src/lua and src/main.c.
 set -eu
 
-rooms="base memory event console kvm boot symbols devices net virtio machine lua"
+rooms="base memory event console kvm boot symbols devices net pci virtio machine lua"
 status=0
 
 complain() {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-/* The virtio-mmio transport and the core behind it: status, features, queues,
- * configuration, interrupts; and a driver that breaks the rules. */
+/* The virtio-mmio transport, and over both transports the core behind them:
+ * status, features, queues, configuration, interrupts; and a driver that breaks
+ * the rules. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -441,9 +442,7 @@ static void it_outlives_its_transport_as_a_husk(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        TEST(it_says_what_it_is),
-        TEST(it_has_as_many_queues_as_it_has),
+    const struct CMUnitTest core[] = {
         TEST(a_driver_brings_it_up_and_buffers_go_round),
         TEST(buffers_that_came_before_the_driver_was_ready_are_served),
         TEST(a_reset_stops_it_and_it_comes_up_again),
@@ -459,11 +458,16 @@ int main(void)
         TEST(a_queue_waits_for_features),
         TEST(a_broken_ring_needs_a_reset),
         TEST(notifications_of_no_queue_do_nothing),
+        TEST(a_change_of_the_configuration_is_told),
+    };
+    const struct CMUnitTest mmio[] = {
+        TEST(it_says_what_it_is),
+        TEST(it_has_as_many_queues_as_it_has),
         TEST(registers_are_accessed_as_words_only),
         TEST(configuration_is_accessed_at_any_width_up_to_its_end),
-        TEST(a_change_of_the_configuration_is_told),
         TEST(it_outlives_its_transport_as_a_husk),
     };
 
-    return cmocka_run_group_tests_name("virtio_mmio", tests, NULL, NULL);
+    return RUN_OVER_BOTH("virtio", core) +
+           cmocka_run_group_tests_name("virtio_mmio", mmio, over_mmio, NULL);
 }

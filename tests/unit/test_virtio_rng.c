@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-/* The entropy device, driven over virtio-mmio. */
+/* The entropy device, driven over both transports. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -166,5 +166,5 @@ int main(void)
         TEST_SLOW(a_reset_while_it_waits_for_its_limit_is_clean),
     };
 
-    return cmocka_run_group_tests_name("virtio_rng", tests, NULL, NULL);
+    return RUN_OVER_BOTH("virtio_rng", tests);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-/* A driver of virtio devices over the virtio-mmio registers, with no VM: the
- * rings are virtq_driver.h's, one set a queue. */
+/* A driver of virtio devices over the virtio-mmio registers, or over virtio-pci
+ * as if it had them, with no VM: the rings are virtq_driver.h's, one set a
+ * queue. */
 #ifndef VIRTIO_DRIVER_H
 #define VIRTIO_DRIVER_H
 
@@ -10,6 +11,7 @@
 #include <vmm/bus.h>
 #include <vmm/virtio.h>
 
+#include "virtio_pci_driver.h"
 #include "virtq_driver.h"
 
 #define BASE 0xd0000000u
@@ -24,7 +26,13 @@ struct host {
     struct vmm_bus *bus;
     struct vmm_virtio *virtio; /* referenced */
     struct wire wire;
+    bool over_pci;
+    struct vmm_device *pci_host;
+    struct messages messages;
 };
+
+/* Which transport the tests of a group are about: RUN_OVER_BOTH. */
+static bool driver_over_pci;
 
 static void on_wire(void *context, bool level)
 {
@@ -35,12 +43,18 @@ static uint32_t get(struct host *h, uint32_t offset)
 {
     uint32_t value = 0;
 
+    if (h->over_pci)
+        return pci_get(h->bus, &h->messages, offset);
     vmm_bus_read(h->bus, BASE + offset, (uint8_t *)&value, 4);
     return value;
 }
 
 static void put(struct host *h, uint32_t offset, uint32_t value)
 {
+    if (h->over_pci) {
+        pci_put(h->bus, &h->messages, offset, value);
+        return;
+    }
     vmm_bus_write(h->bus, BASE + offset, (const uint8_t *)&value, 4);
 }
 
@@ -102,7 +116,8 @@ static void host_set_up(struct host *h)
 {
     struct vmm_error err;
 
-    *h = (struct host){0};
+    *h = (struct host){.over_pci = driver_over_pci};
+    h->messages.pulses = &h->wire.pulses;
     driver_set_up(&h->driver, RING_SIZE, 0);
     if (vmm_loop_new(&h->loop, &err) ||
         vmm_bus_new("mmio", UINT64_MAX >> 12, &h->bus, &err))
@@ -117,6 +132,11 @@ static void host_attach(struct host *h, struct vmm_virtio *virtio)
     struct vmm_error err;
 
     h->virtio = vmm_virtio_ref(virtio);
+    if (h->over_pci) {
+        h->pci_host = pci_host_on(h->bus, &line);
+        pci_attach(h->bus, h->pci_host, virtio, &h->messages);
+        return;
+    }
     if (vmm_virtio_mmio_new(virtio, &line, &device, &err) ||
         vmm_bus_add(h->bus, BASE, VMM_VIRTIO_MMIO_BYTES, device, 0, &err))
         fail_msg("%s", err.text);
@@ -125,10 +145,30 @@ static void host_attach(struct host *h, struct vmm_virtio *virtio)
 
 static void host_tear_down(struct host *h)
 {
+    vmm_device_unref(h->pci_host);
     vmm_bus_free(h->bus);
     vmm_virtio_unref(h->virtio);
     vmm_loop_free(h->loop);
     driver_tear_down(&h->driver);
 }
+
+__attribute__((unused)) static int over_mmio(void **state)
+{
+    (void)state;
+    driver_over_pci = false;
+    return 0;
+}
+
+__attribute__((unused)) static int over_pci(void **state)
+{
+    (void)state;
+    driver_over_pci = true;
+    return 0;
+}
+
+/* Run an array of tests over each transport; what main returns. */
+#define RUN_OVER_BOTH(name, tests)                                             \
+    (cmocka_run_group_tests_name(name " over mmio", tests, over_mmio, NULL) +  \
+     cmocka_run_group_tests_name(name " over pci", tests, over_pci, NULL))
 
 #endif

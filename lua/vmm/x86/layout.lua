@@ -40,6 +40,11 @@ layout.gap_start = 3328 * MIB
 layout.gap_end = 4 * GIB
 layout.virtio_mmio = 0xd0000000 -- the first of the slots of virtio-mmio devices
 layout.virtio_mmio_slot = 0x1000 -- bytes from one to the next
+layout.pci_window = 0xd8000000 -- where BARs of PCI functions may be
+layout.pci_window_size = 128 * MIB
+layout.pci_window64_size = 32 * GIB -- and, of this size, above RAM
+layout.pci_ecam = 0xe0000000 -- configuration space of bus 0
+layout.pci_ecam_size = 1 * MIB
 layout.ioapic = 0xfec00000
 layout.lapic = 0xfee00000
 
@@ -58,6 +63,13 @@ layout.system_control_port = 0x61 -- why an NMI came, and the PIT's second outpu
 layout.ioapic_pins = 24
 -- Pins that no device above has, one for each virtio-mmio device.
 layout.virtio_mmio_irqs = { 5, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23 }
+
+-- The pins of PCI's legacy interrupts: slot n has number n % 4 of them. A machine has one
+-- transport: they are no virtio-mmio device's as well.
+layout.pci_gsis = { 16, 17, 18, 19 }
+layout.pci_ports = 0xcf8 -- CONFIG_ADDRESS, and CONFIG_DATA at 0xcfc
+layout.pci_first_msi = 24 -- the first GSI that is no pin
+layout.gsis = 1024
 
 -- Types of an e820 entry (ACPI 6.4, table 15.4).
 layout.E820_RAM = 1

@@ -4,7 +4,7 @@
 local config = require "vmm.config"
 
 local OPTIONS = "valid: kernel, memory, vcpus, console, name, block, virtio_console, rng, net,"
-    .. " vsock, balloon, metrics, trace, setup"
+    .. " vsock, balloon, transport, metrics, trace, setup"
 local KERNEL_KEYS =
     "valid: path, cmdline, initrd, himem_start, flow, mode, unpack,"
     .. " slide"
@@ -183,7 +183,7 @@ end)
 describe("vmm.vm{...} accepts", function()
     it("an empty table: all defaults and no kernel", function()
         assert.same({
-            name = "vm",
+            name = "vm", transport = "mmio",
             memory = { size_mib = 256, shared = false, huge_pages = false },
             vcpus = { num = 1 },
             console = "capture",
@@ -192,7 +192,7 @@ describe("vmm.vm{...} accepts", function()
 
     it("every option, and completes each", function()
         assert.same({
-            name = "a-1.b_c",
+            name = "a-1.b_c", transport = "mmio",
             memory = { size_mib = 512, shared = true, huge_pages = false },
             vcpus = { num = 2 },
             kernel = { path = "k", cmdline = "quiet", initrd = "i",

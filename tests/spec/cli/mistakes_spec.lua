@@ -66,8 +66,7 @@ local MISTAKES = {
         "--balloon needs a value: mib=MIB[,key=value...]" },
     { { "--share", "a" },
         "--share: shared folders are not in this version yet" },
-    { { "--transport=pci" },
-        "--transport: virtio transports are not in this version yet" },
+    { { "--transport=isa" }, '--transport: "isa" is not known; allowed: mmio, pci' },
 
     -- parameters that are right by themselves
     { { "--net", "mtu=1500" },

@@ -23,6 +23,7 @@ local USES = {
     unix = 'vmm.vm { console = "unix=/nowhere" }',
     disassemble = "vmm.kvm():create_vm():disassemble(0, 1)",
     virtio = "vmm.virtio_rng {}",
+    pci = "vmm.pci_host {}",
     socket = "vmm.listen { tcp = 0 }",
     line_editor = 'require("vmm.core").line_editor(1)',
     metrics = "vmm.kvm():create_vm():metrics()",
