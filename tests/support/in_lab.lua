@@ -40,8 +40,16 @@ local function add_mke2fs(files)
     files[#files + 1] = process.which "mke2fs" or process.stat1 "/sbin/mke2fs" and "/sbin/mke2fs"
 end
 
+local function add_lspci(files)
+    files[#files + 1] = process.which "lspci"
+end
+
 -- What single spec files need beside that.
-local MORE = { ["gdb_spec.lua"] = add_gdb, ["virtio_block_spec.lua"] = add_mke2fs }
+local MORE = {
+    ["gdb_spec.lua"] = add_gdb,
+    ["virtio_block_spec.lua"] = add_mke2fs,
+    ["pci_spec.lua"] = add_lspci,
+}
 
 local files = {}
 local kernel = assert(guests.kernel "cloud-amd64")
