@@ -70,6 +70,7 @@ static struct tiny_guest start_waiting(void **state, struct tiny_log *log)
                      sizeof(message_isr));
     set_vector(&g, LINE_VECTOR, LINE_ISR_GPA);
     set_vector(&g, MESSAGE_VECTOR, MESSAGE_ISR_GPA);
+    set_vector(&g, MESSAGE_VECTOR + 1, MESSAGE_ISR_GPA);
     set_up_controllers(&g);
     tiny_start(&g, log);
     assert_int_equal(tiny_wait_writes(log, 1), 'r');
@@ -208,6 +209,44 @@ static void more_routes_than_kvm_takes_are_refused(void **state)
     tiny_free(&g);
 }
 
+static void a_device_s_route_keeps_all_others(void **state)
+{
+    struct tiny_log log = TINY_LOG;
+    struct tiny_guest g = start_waiting(state, &log);
+    struct vmm_msi_lines a, b;
+
+    assert_ok(vmm_vm_msi_lines(g.vm, 24, 2, &a, &err));
+    assert_ok(vmm_vm_msi_lines(g.vm, 1022, 2, &b, &err));
+    assert_int_equal(a.route(a.context, 1, 0xfee00000, MESSAGE_VECTOR), 0);
+    assert_int_equal(b.route(b.context, 0, 0xfee00000, MESSAGE_VECTOR + 1), 0);
+    a.raise(a.context, 1);
+    assert_int_equal(tiny_wait_writes(&log, 2), 'm');
+    b.raise(b.context, 0); /* its ISR is the first one's neighbour */
+    assert_int_equal(tiny_wait_writes(&log, 3), 'm');
+    assert_int_equal(vmm_vm_set_irq(g.vm, 4, true), 0);
+    assert_int_equal(tiny_wait_writes(&log, 4), 'i');
+    tiny_free(&g);
+}
+
+static void gsis_of_messages_are_one_device_s(void **state)
+{
+    struct tiny_guest g = tiny_new(state, "\xf4", 1, &irqchip);
+    struct vmm_msi_lines lines, other;
+
+    assert_ok(vmm_vm_msi_lines(g.vm, 30, 4, &lines, &err));
+    assert_refused(vmm_vm_msi_lines(g.vm, 28, 3, &other, &err), EBUSY,
+                   "gsi 30 is in use");
+    assert_refused(vmm_vm_msi_lines(g.vm, 23, 1, &other, &err), EINVAL,
+                   "1 message(s) from gsi 23: 24 to 1023");
+    assert_refused(vmm_vm_msi_lines(g.vm, 1023, 2, &other, &err), EINVAL,
+                   "2 message(s) from gsi 1023: 24 to 1023");
+    /* Refused, it has left nothing behind; closed, neither. */
+    assert_ok(vmm_vm_msi_lines(g.vm, 28, 2, &other, &err));
+    vmm_vm_msi_close(&lines);
+    assert_ok(vmm_vm_msi_lines(g.vm, 30, 4, &lines, &err));
+    tiny_free(&g);
+}
+
 /* ---- notifications ------------------------------------------------------ */
 
 /* mov al, 5; out 0x42, al; mov al, 7; out 0x42, al; mov [0xf000...]; hlt */
@@ -302,6 +341,8 @@ int main(void)
         cmocka_unit_test(bad_irqfds_are_refused),
         cmocka_unit_test(routing_turns_a_line_into_a_message),
         cmocka_unit_test(more_routes_than_kvm_takes_are_refused),
+        cmocka_unit_test(a_device_s_route_keeps_all_others),
+        cmocka_unit_test(gsis_of_messages_are_one_device_s),
         cmocka_unit_test(
             a_matching_port_write_wakes_the_eventfd_without_an_exit),
         cmocka_unit_test(a_memory_write_of_any_length_wakes_the_eventfd),
