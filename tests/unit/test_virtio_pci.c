@@ -21,6 +21,7 @@
 struct echo {
     struct vmm_virtio virtio;
     uint8_t config[6];
+    unsigned served;
 };
 
 static bool echo_serve(struct vmm_virtio *virtio, unsigned queue)
@@ -28,6 +29,7 @@ static bool echo_serve(struct vmm_virtio *virtio, unsigned queue)
     struct vmm_virtq *ring = vmm_virtio_queue(virtio, queue);
     struct vmm_chain *chain;
 
+    ((struct echo *)virtio)->served++;
     while (vmm_virtq_pop(ring, &chain) > 0)
         vmm_virtq_push(chain, 0);
     vmm_virtio_signal(virtio, queue);
@@ -311,9 +313,12 @@ static void notifications_of_no_queue_do_nothing(void **state)
     struct host *h = *state;
 
     bring_up(h, 0);
-    for (unsigned offset = 4; offset < 0x1000; offset++)
+    serve(h);
+    unsigned served = ((struct echo *)h->virtio)->served;
+    for (unsigned offset = 1; offset < 0x1000; offset++)
         bar_put(h, BAR_NOTIFY + offset, 0, 2);
     serve(h);
+    assert_int_equal(((struct echo *)h->virtio)->served, served);
     go_round(h);
 }
 
@@ -445,8 +450,8 @@ static void accesses_out_of_range_do_nothing(void **state)
         uint8_t bar;
         uint32_t offset, length;
     } wrong[] = {
-        {1, 0, 4},           {2, 0, 4},
-        {255, 0, 4},         {0, VMM_VIRTIO_PCI_BAR_BYTES, 4},
+        {1, 4, 4},           {2, 4, 4}, /* would read features */
+        {255, 4, 4},         {0, VMM_VIRTIO_PCI_BAR_BYTES, 4},
         {0, UINT32_MAX, 1},  {0, UINT32_MAX - 3, 4},
         {0, 2, 4},           {0, 1, 2},
         {0, 0, 0},           {0, 0, 3},
