@@ -35,6 +35,7 @@ describe("the command line", function()
             kernel = { path = "k", cmdline = DEFAULT_CMDLINE,
                 himem_start = 0x100000, slide = 0 },
             console = "stdio",
+            transport = "mmio",
         }, assert(cli.parse { "--kernel", "path=k" }).config)
     end)
 
