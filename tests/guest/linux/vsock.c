@@ -27,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define CHUNK 65536
@@ -65,12 +66,15 @@ static int accept_on(int listener)
     return fd;
 }
 
+/* Linux gives up after 2 s, which a busy host may need. */
 static int dial(unsigned cid, unsigned port)
 {
+    const struct timeval patience = {.tv_sec = 60};
     struct sockaddr_vm to = address(cid, port);
     int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
 
-    if (fd < 0)
+    if (fd < 0 || setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT,
+                             &patience, sizeof(patience)) < 0)
         die("socket");
     if (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0) {
         close(fd);
