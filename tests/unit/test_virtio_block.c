@@ -491,5 +491,5 @@ int main(void)
         TEST(the_engine_is_the_one_that_was_asked_for),
     };
 
-    return cmocka_run_group_tests_name("virtio_block", tests, NULL, NULL);
+    return RUN_OVER_BOTH("virtio_block", tests);
 }

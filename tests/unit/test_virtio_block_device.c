@@ -139,6 +139,5 @@ int main(void)
         TEST(a_block_device_that_is_in_use_is_not_written),
     };
 
-    return cmocka_run_group_tests_name("virtio_block_device", tests, NULL,
-                                       NULL);
+    return RUN_OVER_BOTH("virtio_block_device", tests);
 }

@@ -134,10 +134,10 @@ static bool syncs_writes_where_it_should(struct disk *d)
     bring_up(&d->host, by_choice);
     if (disk_write(d, 1, SECTOR) != VIRTIO_BLK_S_OK)
         return false;
-    vmm_bus_write(d->host.bus,
-                  BASE + VIRTIO_MMIO_CONFIG +
-                      offsetof(struct virtio_blk_config, wce),
-                  &through, 1);
+    vmm_bus_write(
+        d->host.bus,
+        config_byte(&d->host, offsetof(struct virtio_blk_config, wce)),
+        &through, 1);
     return disk_write(d, 1, SECTOR) == VIRTIO_BLK_S_IOERR;
 }
 
@@ -160,5 +160,5 @@ int main(void)
         TEST(writes_are_synced_for_a_driver_that_does_not_flush),
     };
 
-    return cmocka_run_group_tests_name("virtio_block_host", tests, NULL, NULL);
+    return RUN_OVER_BOTH("virtio_block_host", tests);
 }

@@ -285,11 +285,11 @@ static void the_configuration_is_read_at_any_width_and_offset(void **state)
     uint8_t all[64] = {0}, value[8];
 
     for (uint32_t i = 0; i < 64; i++)
-        vmm_bus_read(d->host.bus, BASE + VIRTIO_MMIO_CONFIG + i, all + i, 1);
+        vmm_bus_read(d->host.bus, config_byte(&d->host, i), all + i, 1);
     assert_int_equal(all[60] | all[61] | all[62] | all[63], 0);
     for (uint32_t offset = 0; offset < 56; offset++)
         for (size_t size = 1; size <= 8; size++) {
-            vmm_bus_read(d->host.bus, BASE + VIRTIO_MMIO_CONFIG + offset, value,
+            vmm_bus_read(d->host.bus, config_byte(&d->host, offset), value,
                          size);
             assert_memory_equal(value, all + offset, size);
         }
@@ -305,14 +305,14 @@ static void only_the_cache_mode_is_written(void **state)
     disk_attach(d);
     bring_up(&d->host, FLUSH_BIT | UINT64_C(1) << VIRTIO_BLK_F_CONFIG_WCE);
     for (uint32_t i = 0; i < 64; i++)
-        vmm_bus_read(d->host.bus, BASE + VIRTIO_MMIO_CONFIG + i, before + i, 1);
+        vmm_bus_read(d->host.bus, config_byte(&d->host, i), before + i, 1);
     assert_int_equal(before[32], 1);
     for (uint32_t offset = 0; offset < 60; offset++)
         for (size_t size = 1; size <= 8; size++)
-            vmm_bus_write(d->host.bus, BASE + VIRTIO_MMIO_CONFIG + offset,
+            vmm_bus_write(d->host.bus, config_byte(&d->host, offset),
                           (const uint8_t *)&zeroes, size);
     for (uint32_t i = 0; i < 64; i++)
-        vmm_bus_read(d->host.bus, BASE + VIRTIO_MMIO_CONFIG + i, after + i, 1);
+        vmm_bus_read(d->host.bus, config_byte(&d->host, i), after + i, 1);
     before[32] = 0;
     assert_memory_equal(before, after, 64);
     assert_int_equal(disk_write(d, 3, SECTOR), VIRTIO_BLK_S_OK);
@@ -342,6 +342,5 @@ int main(void)
         TEST(only_the_cache_mode_is_written),
     };
 
-    return cmocka_run_group_tests_name("virtio_block_hostile", tests, NULL,
-                                       NULL);
+    return RUN_OVER_BOTH("virtio_block_hostile", tests);
 }

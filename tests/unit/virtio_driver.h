@@ -58,6 +58,14 @@ static void put(struct host *h, uint32_t offset, uint32_t value)
     vmm_bus_write(h->bus, BASE + offset, (const uint8_t *)&value, 4);
 }
 
+/* Where a byte of the device's configuration space is, for accesses of any
+ * width. */
+static inline uint64_t config_byte(const struct host *h, uint32_t offset)
+{
+    return (h->over_pci ? BAR + BAR_CONFIG : BASE + VIRTIO_MMIO_CONFIG) +
+           offset;
+}
+
 /* Let the loop serve what it has been notified of. */
 static void serve(struct host *h)
 {
@@ -143,10 +151,18 @@ static void host_attach(struct host *h, struct vmm_virtio *virtio)
     vmm_device_unref(device);
 }
 
-static void host_tear_down(struct host *h)
+/* The device goes, as at the end of a machine: with its bus. */
+static void host_detach(struct host *h)
 {
     vmm_device_unref(h->pci_host);
+    h->pci_host = NULL;
     vmm_bus_free(h->bus);
+    h->bus = NULL;
+}
+
+static void host_tear_down(struct host *h)
+{
+    host_detach(h);
     vmm_virtio_unref(h->virtio);
     vmm_loop_free(h->loop);
     driver_tear_down(&h->driver);
