@@ -104,8 +104,8 @@ static void its_configuration_has_the_mac_the_status_and_the_mtu(void **state)
     struct net_host *n = *state;
     uint8_t bytes[16];
 
-    vmm_bus_read(n->host.bus, BASE + VIRTIO_MMIO_CONFIG, bytes, 8);
-    vmm_bus_read(n->host.bus, BASE + VIRTIO_MMIO_CONFIG + 8, bytes + 8, 8);
+    vmm_bus_read(n->host.bus, config_byte(&n->host, 0), bytes, 8);
+    vmm_bus_read(n->host.bus, config_byte(&n->host, 8), bytes + 8, 8);
     assert_memory_equal(bytes, the_mac, 6);
     assert_int_equal(bytes[6] | bytes[7] << 8, VIRTIO_NET_S_LINK_UP);
     assert_int_equal(bytes[10] | bytes[11] << 8, 1400);
@@ -598,5 +598,5 @@ int main(void)
         TEST(a_device_that_is_closed_closes_its_backend),
     };
 
-    return cmocka_run_group_tests_name("virtio_net", tests, NULL, NULL);
+    return RUN_OVER_BOTH("virtio_net", tests);
 }
