@@ -556,5 +556,5 @@ int main(void)
         TEST(what_no_guest_can_have_is_refused),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RUN_OVER_BOTH("virtio_vsock", tests);
 }

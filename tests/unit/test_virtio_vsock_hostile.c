@@ -667,5 +667,5 @@ int main(void)
         TEST(a_reset_with_bytes_under_way_both_ways_forgets_them),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RUN_OVER_BOTH("virtio_vsock_hostile", tests);
 }

@@ -122,5 +122,5 @@ int main(void)
         cmocka_unit_test(resets_meet_programs_that_come_and_go),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RUN_OVER_BOTH("virtio_vsock_threads", tests);
 }
