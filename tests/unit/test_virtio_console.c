@@ -576,9 +576,8 @@ static void ten_thousand_resets_under_way_leave_it_whole(void **state)
 static void each_port_hears_once_of_the_end(void **state)
 {
     struct test *t = *state;
-    struct vmm_error err;
 
-    MUST(vmm_bus_remove(t->rings.host.bus, BASE, &err));
+    host_detach(&t->rings.host);
     vmm_virtio_close(t->rings.host.virtio);
     assert_int_equal(t->ends[0].closed, 1);
     assert_int_equal(t->ends[1].closed, 1);
@@ -641,5 +640,5 @@ int main(void)
         TEST(ports_that_cannot_be_are_refused, one),
     };
 
-    return cmocka_run_group_tests_name("virtio_console", tests, NULL, NULL);
+    return RUN_OVER_BOTH("virtio_console", tests);
 }
