@@ -143,7 +143,7 @@ static void the_driver_says_how_much_is_in_it(void **state)
     put(h, VIRTIO_MMIO_CONFIG + 4, 5);
     assert_int_equal(t->changes, 1);
     assert_int_equal(vmm_virtio_balloon_actual(h->virtio), 5);
-    vmm_bus_write(h->bus, BASE + VIRTIO_MMIO_CONFIG + 5, &byte, 1);
+    vmm_bus_write(h->bus, config_byte(h, 5), &byte, 1);
     assert_int_equal(vmm_virtio_balloon_actual(h->virtio), 0x205);
     put(h, VIRTIO_MMIO_CONFIG, 99); /* is the device's */
     assert_int_equal(get(h, VIRTIO_MMIO_CONFIG), 7);
@@ -426,9 +426,8 @@ static void resets_under_way_leave_it_whole(void **state)
 static void it_says_once_that_it_is_closed(void **state)
 {
     struct test *t = *state;
-    struct vmm_error err;
 
-    MUST(vmm_bus_remove(t->rings.host.bus, BASE, &err));
+    host_detach(&t->rings.host);
     assert_int_equal(t->closed, 1);
     unsigned changes = t->changes;
     vmm_virtio_close(t->rings.host.virtio);
@@ -461,5 +460,5 @@ int main(void)
         TEST(it_says_once_that_it_is_closed),
     };
 
-    return cmocka_run_group_tests_name("virtio_balloon", tests, NULL, NULL);
+    return RUN_OVER_BOTH("virtio_balloon", tests);
 }
