@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-/* The memory balloon, driven over virtio-mmio: pages that go, statistics, free
- * pages that are reported, and drivers that break the rules. */
+/* The memory balloon, driven over both transports: pages that go, statistics,
+ * free pages that are reported, and drivers that break the rules. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -149,6 +149,16 @@ static void the_driver_says_how_much_is_in_it(void **state)
     assert_int_equal(get(h, VIRTIO_MMIO_CONFIG), 7);
     put(h, VIRTIO_MMIO_STATUS, 0);
     assert_int_equal(vmm_virtio_balloon_actual(h->virtio), 0);
+}
+
+static void its_configuration_is_accessed_at_any_width_and_offset(void **state)
+{
+    struct test *t = *state;
+
+    assert_config_holds(&t->rings.host, 8, 4, 8);
+    assert_int_equal(vmm_virtio_balloon_actual(t->rings.host.virtio),
+                     UINT32_MAX);
+    assert_works(t);
 }
 
 static void pages_in_the_balloon_are_gone(void **state)
@@ -444,6 +454,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(it_is_a_balloon_that_wants_pages),
         TEST(the_driver_says_how_much_is_in_it),
+        TEST(its_configuration_is_accessed_at_any_width_and_offset),
         TEST(pages_in_the_balloon_are_gone),
         TEST(a_list_may_lie_in_several_buffers),
         TEST(pages_out_of_the_balloon_hold_zeros_and_can_be_used),

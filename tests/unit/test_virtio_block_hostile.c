@@ -137,6 +137,35 @@ static void a_request_with_no_room_for_its_answer_needs_a_reset(void **state)
     assert_disk_works(d);
 }
 
+/* Once the device has a request, what the driver writes over it is too late. */
+static void a_request_that_is_rewritten_is_done_as_it_was(void **state)
+{
+    static const struct virtio_blk_outhdr other = {VIRTIO_BLK_T_OUT, 0, 5};
+    struct disk *d = *state;
+    struct driver *driver = &d->host.driver;
+    uint32_t id, len;
+
+    d->config.threads = true; /* they answer by a turn of the loop's */
+    start(state);
+    disk_fill(d, 0xee, 2 * SECTOR);
+    disk_offer(d, VIRTIO_BLK_T_IN, 1, BUFFER, SECTOR, IN);
+    vmm_loop_step(d->host.loop, 0);
+    assert_int_equal(disk_status(d), 0xee);
+    MUST(vmm_memory_write(driver->memory, HEADER, &other, sizeof(other)));
+    driver_desc(driver, 0, HEADER, 0, OUT, 7);
+    driver_desc(driver, 1, BUFFER + SECTOR, SECTOR, OUT, 0xffff);
+    driver_desc(driver, 2, BUFFER + SECTOR, 1, VRING_DESC_F_WRITE, 1);
+    disk_await(d, &id, &len);
+    assert_int_equal(id, 0);
+    assert_int_equal(len, SECTOR + 1);
+    assert_buffer(d, 0, 2);
+    assert_buffer(d, SECTOR - 1, 2);
+    assert_buffer(d, SECTOR, 0xee);
+    assert_file(d, 5, 6);
+    assert_int_equal(disk_status(d), VIRTIO_BLK_S_OK);
+    assert_disk_works(d);
+}
+
 static void a_status_byte_that_is_not_ram_costs_its_own_request(void **state)
 {
     struct disk *d = start(state);
@@ -330,6 +359,7 @@ int main(void)
         TEST(a_data_buffer_of_four_gigabytes_is_refused),
         TEST(a_short_header_is_refused),
         TEST(a_request_with_no_room_for_its_answer_needs_a_reset),
+        TEST(a_request_that_is_rewritten_is_done_as_it_was),
         TEST(a_status_byte_that_is_not_ram_costs_its_own_request),
         TEST(data_of_the_wrong_direction_is_no_data),
         TEST(unknown_requests_are_not_supported),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-/* The virtio console, driven over virtio-mmio: bytes both ways, control
+/* The virtio console, driven over both transports: bytes both ways, control
  * messages, slow sinks, and drivers that break the rules. */
 #include <errno.h>
 #include <setjmp.h>
@@ -270,6 +270,16 @@ static void the_emergency_write_needs_no_queue(void **state)
 }
 
 /* ---- slow sinks ---- */
+
+/* A write to where emerg_wr begins is a byte of output. */
+static void its_configuration_is_accessed_at_any_width_and_offset(void **state)
+{
+    struct test *t = *state;
+
+    assert_config_holds(&t->rings.host, 12, 0, 0);
+    assert_output(&t->ends[0], "\xff\xff\xff\xff\xff\xff\xff\xff");
+    assert_works(t);
+}
 
 static void a_full_sink_holds_up_a_named_port(void **state)
 {
@@ -622,6 +632,7 @@ int main(void)
         TEST(the_driver_is_interrupted_for_input, one),
         TEST(one_turn_outputs_only_so_much, one),
         TEST(the_emergency_write_needs_no_queue, one),
+        TEST(its_configuration_is_accessed_at_any_width_and_offset, two),
         TEST(a_full_sink_holds_up_a_named_port, impatient),
         TEST(a_full_sink_holds_up_a_console_not_for_long, impatient),
         TEST(a_console_whose_sink_moves_loses_nothing, two),

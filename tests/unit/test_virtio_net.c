@@ -112,6 +112,15 @@ static void its_configuration_has_the_mac_the_status_and_the_mtu(void **state)
     assert_int_equal(bytes[12] | bytes[13] | bytes[14] | bytes[15], 0);
 }
 
+static void its_configuration_is_accessed_at_any_width_and_offset(void **state)
+{
+    struct net_host *n = *state;
+
+    net_bring_up(n, 0);
+    assert_config_holds(&n->host, 12, 0, 0);
+    assert_works(n);
+}
+
 static void a_group_s_mac_is_refused_and_a_random_one_is_local(void **state)
 {
     struct net_host *n = *state;
@@ -575,6 +584,7 @@ int main(void)
         TEST(it_offers_what_its_backend_can),
         TEST_HEADER(it_offers_what_its_backend_can),
         TEST(its_configuration_has_the_mac_the_status_and_the_mtu),
+        TEST(its_configuration_is_accessed_at_any_width_and_offset),
         TEST(a_group_s_mac_is_refused_and_a_random_one_is_local),
         TEST(a_link_that_goes_down_is_told_and_drops),
         TEST(a_frame_goes_out_without_its_header),

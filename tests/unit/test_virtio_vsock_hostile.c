@@ -63,6 +63,14 @@ static void expect_reset(struct guest *g, int fd)
     assert_works(g);
 }
 
+static void its_configuration_is_accessed_at_any_width_and_offset(void **state)
+{
+    struct guest *g = *state;
+
+    assert_config_holds(&g->host, 8, 0, 0);
+    assert_works(g);
+}
+
 /* ---- credit ---- */
 
 static void a_guest_that_has_taken_more_than_it_was_sent_is_reset(void **state)
@@ -638,6 +646,7 @@ static void a_reset_with_bytes_under_way_both_ways_forgets_them(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(its_configuration_is_accessed_at_any_width_and_offset),
         TEST(a_guest_that_has_taken_more_than_it_was_sent_is_reset),
         TEST(a_count_that_was_overtaken_changes_nothing),
         TEST(a_guest_without_a_buffer_is_sent_nothing),

@@ -66,6 +66,36 @@ static inline uint64_t config_byte(const struct host *h, uint32_t offset)
            offset;
 }
 
+/* Configuration space of so many bytes reads the same at any width and offset,
+ * and as zeros beyond its end; writes change nothing but [from, to), where all
+ * of it becomes ones. */
+static inline void assert_config_holds(struct host *h, uint32_t bytes,
+                                       uint32_t from, uint32_t to)
+{
+    uint8_t before[96] = {0}, value[8];
+    const uint64_t ones = UINT64_MAX;
+
+    assert_true(bytes + 16 <= sizeof(before));
+    for (uint32_t i = 0; i < bytes + 16; i++)
+        vmm_bus_read(h->bus, config_byte(h, i), before + i, 1);
+    for (uint32_t i = bytes; i < bytes + 16; i++)
+        assert_int_equal(before[i], 0);
+    for (uint32_t offset = 0; offset < bytes + 8; offset++)
+        for (size_t size = 1; size <= 8; size++) {
+            vmm_bus_read(h->bus, config_byte(h, offset), value, size);
+            assert_memory_equal(value, before + offset, size);
+        }
+    for (uint32_t offset = 0; offset < bytes + 8; offset++)
+        for (size_t size = 1; size <= 8; size++)
+            vmm_bus_write(h->bus, config_byte(h, offset),
+                          (const uint8_t *)&ones, size);
+    memset(before + from, 0xff, to - from);
+    for (uint32_t i = 0; i < bytes + 16; i++) {
+        vmm_bus_read(h->bus, config_byte(h, i), value, 1);
+        assert_int_equal(value[0], before[i]);
+    }
+}
+
 /* Let the loop serve what it has been notified of. */
 static void serve(struct host *h)
 {
