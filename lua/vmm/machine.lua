@@ -106,12 +106,14 @@ local function add_devices(vm, parts)
     end
 end
 
--- With PCI devices the default command line does not turn PCI off.
-local function command_line(given, parts)
+-- With PCI devices the default command line does not turn PCI off. Where ACPI does not, it tells
+-- of virtio-mmio devices.
+local function command_line(given, parts, has_acpi)
     if parts.pci and given == defaults.default_cmdline then
         return (given:gsub(" pci=off$", ""))
     end
-    return given
+    return parts.virtio_mmio
+        and require("vmm.virtio").cmdline(given, parts.virtio_mmio, has_acpi) or given
 end
 
 local function load_kernel(vm, options, rsdp)
@@ -176,7 +178,7 @@ local function build(vm, kvm, options)
     local rsdp, message, code = firmware.place(vm.memory, parts)
     check(rsdp ~= nil, message, code)
     if options.kernel then
-        options.kernel.cmdline = command_line(options.kernel.cmdline, parts)
+        options.kernel.cmdline = command_line(options.kernel.cmdline, parts, rsdp)
         load_kernel(vm, options.kernel, rsdp)
     end
     if options.metrics or options.trace then

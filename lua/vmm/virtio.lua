@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
--- Where the virtio devices of a machine sit, and how a guest finds them: by ACPI, as LNRO0005, or
--- on the PCI bus.
+-- Where the virtio devices of a machine sit, and how a guest finds them: by ACPI, as LNRO0005, by
+-- the kernel's command line, or on the PCI bus.
 
 local aml = require "vmm.x86.aml"
+local cmdline = require "vmm.boot.cmdline"
 local core = require "vmm.core"
 local features = require "vmm.features"
 local layout = require "vmm.x86.layout"
@@ -26,7 +27,7 @@ end
 
 --- Puts a device at the next free slot of the machine's transport.
 -- @param parts  of vmm.vm's setup: gets its description; parts.transport is "mmio" or "pci",
---   parts.virtio counts the slots of virtio-mmio
+--   parts.virtio counts the slots of virtio-mmio, parts.virtio_mmio lists what they have
 -- @return true; or nil, message, code
 function virtio.add(vm, parts, device)
     if parts.transport == "pci" then
@@ -48,8 +49,26 @@ function virtio.add(vm, parts, device)
     if ok then ok, message, code = device:notify_at(base + NOTIFY) end
     if not ok then return nil, message, code end
     parts.virtio = index + 1
+    parts.virtio_mmio = parts.virtio_mmio or {}
+    table.insert(parts.virtio_mmio, { base = base, size = layout.virtio_mmio_slot, gsi = gsi })
     table.insert(parts.devices, description(index, base, gsi))
     return true
+end
+
+--- The command line of a kernel that is not told by ACPI of its virtio-mmio devices: there is no
+-- ACPI in the machine, or acpi=off is on it. It says where each is (for kernels built with
+-- CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES), unless it does so already.
+-- @param list  parts.virtio_mmio: tables with base, size, gsi
+function virtio.cmdline(text, list, has_acpi)
+    if has_acpi and not cmdline.has(text, "acpi=off")
+            or cmdline.has(text, "virtio_mmio.device=") then
+        return text
+    end
+    for _, device in ipairs(list or {}) do
+        text = cmdline.add(text, ("virtio_mmio.device=%d@0x%x:%d"):format(device.size,
+            device.base, device.gsi))
+    end
+    return text
 end
 
 return virtio

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- The disks of a machine: vm.disks, in the order that the guest sees them in.
 
+local cmdline = require "vmm.boot.cmdline"
 local core = require "vmm.core"
 local virtio = require "vmm.virtio"
 
@@ -31,12 +32,8 @@ end
 function block.cmdline(kernel, disks)
     local text = kernel.cmdline
     local first = disks and disks[1]
-    if not first or kernel.initrd or (" " .. text):find(" root=", 1, true) then return text end
-    local root = "root=/dev/vda " .. (first.readonly and "ro" or "rw")
-    -- What comes after "--" is for init.
-    local before, after = (" " .. text .. " "):match "^(.-) (%-%- .*)$"
-    if not before then return (text .. " " .. root):gsub("^ ", "") end
-    return ((before .. " " .. root .. " " .. after):gsub("^ +", ""):gsub(" +$", ""))
+    if not first or kernel.initrd or cmdline.has(text, "root=") then return text end
+    return cmdline.add(text, "root=/dev/vda " .. (first.readonly and "ro" or "rw"))
 end
 
 return block
