@@ -12,6 +12,7 @@ local process = require "vmm.process"
 local lab = {}
 
 local MODULES = { "kvm-amd", "virtio_pci", "virtio_console" }
+local DISK_MODULE = "virtio_blk"
 
 local USAGE = [[
 usage: vmm-reference lab [lab options --] [args...]
@@ -23,6 +24,7 @@ args are carried in, the output and the exit code out. Lab options need the "--"
   --boot-timeout SECONDS  how long the lab may take to start (default 120)
   --program PATH        run this program instead of vmm-reference
   --file PATH           carry this file or directory in as well (repeatable)
+  --disk FILE           give the lab this file as a disk, /dev/vda and so on (repeatable)
   --out DIR             copy what the program leaves in /out to DIR
   --busted              carry the busted test runner and its Lua modules in
 ]]
@@ -69,6 +71,7 @@ local OPTIONS = {
     ["--boot-timeout"] = { "boot_limit", number(1, 86400) },
     ["--program"] = { "program", text },
     ["--file"] = { "files", file },
+    ["--disk"] = { "disks", file },
     ["--out"] = { "out_directory", text },
     ["--busted"] = { "busted" },
 }
@@ -170,7 +173,11 @@ local function compose(path, options, kernel)
     local directory = process.current_directory()
     local tree = initramfs.new()
     local ok, message = tree:busybox()
-    local order = ok and tree:modules(kernel.modules, MODULES)
+    local modules = table.move(MODULES, 1, #MODULES, 1, {})
+    if options.disks then
+        modules[#modules + 1] = DISK_MODULE
+    end
+    local order = ok and tree:modules(kernel.modules, modules)
     if not order then
         return nil, message
     end
@@ -209,9 +216,10 @@ end
 
 --- Run a command line in a lab.
 -- options: args (array); program (default: the running one); memory_mib, cpus; boot_limit,
--- run_limit (seconds, 0: none); files (host paths to carry in); out_directory (where what is left
--- in /out goes); busted (true: carry the test runner in); environment (variables to add);
--- input (false: an empty stdin, and no terminal).
+-- run_limit (seconds, 0: none); files (host paths to carry in); disks (paths of raw images, which
+-- are the lab's /dev/vda and so on: what it has flushed is there, however it ends); out_directory
+-- (where what is left in /out goes); busted (true: carry the test runner in); environment
+-- (variables to add); input (false: an empty stdin, and no terminal).
 -- Returns the program's exit code, 124 after a time-out, 125 with its messages on stderr when the
 -- lab failed, or nil and a message when there can be no lab.
 function lab.run(options)
@@ -224,6 +232,11 @@ function lab.run(options)
     settings.qemu = settings.qemu or process.which("qemu-system-x86_64")
     if not settings.qemu then
         return nil, "no qemu-system-x86_64 on this host; install Debian's qemu-system-x86"
+    end
+    for _, path in ipairs(settings.disks or {}) do
+        if not process.stat1(path) then
+            return nil, ("--disk %s: no such file"):format(path)
+        end
     end
     local kernel, message = guests.kernel("cloud-amd64")
     if not kernel then

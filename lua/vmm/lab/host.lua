@@ -159,8 +159,8 @@ function host.ports(options)
 end
 
 --- QEMU's command line for a lab.
--- options: qemu, kernel, initrd (paths), memory_mib, cpus, scratch (directory of the fifos),
--- and those of host.ports.
+-- options: qemu, kernel, initrd (paths), memory_mib, cpus, scratch (directory of the fifos), disks
+-- (paths of raw images, optional), and those of host.ports.
 function host.qemu(options)
     local argv = {
         options.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
@@ -172,6 +172,13 @@ function host.qemu(options)
         "-serial", "file:" .. options.scratch .. "/kernel.log",
         "-device", "virtio-serial-pci,max_ports=16",
     }
+    for index, path in ipairs(options.disks or {}) do
+        -- A comma in a value is written twice.
+        table.move({
+            "-drive", ("if=none,id=disk%d,format=raw,file=%s"):format(index, path:gsub(",", ",,")),
+            "-device", ("virtio-blk-pci,drive=disk%d"):format(index),
+        }, 1, 4, #argv + 1, argv)
+    end
     if options.terminal then
         table.move({ "-chardev", "stdio,id=tty,signal=off", "-device", "virtconsole,chardev=tty" },
             1, 4, #argv + 1, argv)

@@ -20,11 +20,12 @@ describe("the lab's command line", function()
     it("gives what precedes -- to the lab", function()
         assert.same({
             memory_mib = 1024, cpus = 4, run_limit = 30, boot_limit = 5, program = "p",
-            files = { "a", "b" }, out_directory = "o", busted = true, args = { "--cpus", "--" },
+            files = { "a", "b" }, disks = { "d" }, out_directory = "o", busted = true,
+            args = { "--cpus", "--" },
         }, lab.parse {
             "--memory", "size_mib=1024", "--cpus", "4", "--timeout", "30", "--boot-timeout", "5",
-            "--program", "p", "--file", "a", "--file", "b", "--out", "o", "--busted", "--",
-            "--cpus", "--",
+            "--program", "p", "--file", "a", "--file", "b", "--disk", "d", "--out", "o", "--busted",
+            "--", "--cpus", "--",
         })
     end)
 
