@@ -156,6 +156,14 @@ static void user_stop(struct vmm_net *net)
     pthread_mutex_unlock(&slirp->lock);
 }
 
+/* Closes the sockets, those that forward among them. */
+static void stop_stack(struct slirp *slirp)
+{
+    if (slirp->stack)
+        slirp->library.cleanup(slirp->stack);
+    slirp->stack = NULL;
+}
+
 static void user_close(struct vmm_net *net)
 {
     struct slirp *slirp = slirp_of(net);
@@ -164,14 +172,16 @@ static void user_close(struct vmm_net *net)
     slirp->open = false;
     pthread_mutex_unlock(&slirp->lock);
     slirp_sockets_close(slirp);
+    pthread_mutex_lock(&slirp->lock);
+    stop_stack(slirp);
+    pthread_mutex_unlock(&slirp->lock);
 }
 
 static void user_destroy(struct vmm_net *net)
 {
     struct slirp *slirp = slirp_of(net);
 
-    if (slirp->stack)
-        slirp->library.cleanup(slirp->stack);
+    stop_stack(slirp);
     slirp_library_close(&slirp->library);
     slirp_sockets_fini(slirp);
     frames_fini(&slirp->frames);

@@ -307,6 +307,29 @@ static void a_port_that_is_taken_is_refused_in_words(void **state)
     close(fd);
 }
 
+static void a_port_is_free_again_once_it_is_closed(void **state)
+{
+    struct vmm_net_forward forward = {
+        .udp = true, .host = {htonl(INADDR_LOOPBACK)}, .guest_port = 5000};
+    struct vmm_net_user_config config = {.forwards = &forward,
+                                         .forward_count = 1};
+    struct vmm_net *net;
+    struct vmm_error err;
+    struct guest g;
+
+    (void)state;
+    close(udp_socket(&forward.host_port));
+    start(&g, &config);
+    assert_int_equal(vmm_net_user_new(&config, &net, &err), -EADDRINUSE);
+    g.net->ops->stop(g.net);
+    g.net->ops->close(g.net);
+    if (vmm_net_user_new(&config, &net, &err))
+        fail_msg("%s", err.text);
+    vmm_net_free(net);
+    vmm_net_free(g.net);
+    vmm_loop_free(g.loop);
+}
+
 static void a_restricted_guest_reaches_nobody(void **state)
 {
     struct vmm_net_user_config config = {.restricted = true};
@@ -438,6 +461,7 @@ int main(void)
         cmocka_unit_test(datagrams_reach_the_host_and_come_back),
         cmocka_unit_test(a_forward_leads_into_the_guest),
         cmocka_unit_test(a_port_that_is_taken_is_refused_in_words),
+        cmocka_unit_test(a_port_is_free_again_once_it_is_closed),
         cmocka_unit_test(a_restricted_guest_reaches_nobody),
         cmocka_unit_test(
             a_guest_that_takes_nothing_is_sent_no_more_than_a_queue),
