@@ -36,6 +36,9 @@ $(call block,user_net,src/net/slirp*.c src/lua/net_user.c,,,libslirp-dev,virtio,
 # (The tests of virtio devices drive them over both transports.)
 $(call block,pci,src/pci/*.c src/virtio/pci*.c src/lua/pci.c,lua/vmm/pci.lua,,,virtio,pci* virtio_*)
 
+$(call block,vhost_user,src/base/process.c src/virtio/vhost_*.c src/lua/vhost_user.c, \
+	lua/vmm/vhost_user.lua lua/vmm/share.lua lua/vmm/storage.lua,,,virtio,vhost_* process)
+
 # ---- kernels: ELF with the boot flows of Linux, bzImage, and what its payload is packed with
 ELF_FLOWS := cmdline kernel linux64 pvh zero_page
 $(call block,elf,src/boot/elf*.c src/lua/image_elf.c,$(ELF_FLOWS:%=lua/vmm/boot/%.lua),,,,elf* relocate)

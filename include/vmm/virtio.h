@@ -55,6 +55,9 @@ struct vmm_virtio_config {
     unsigned queue_count;  /* up to VMM_VIRTIO_QUEUES_MAX */
     const uint16_t *queue_sizes; /* each one's maximum, a power of two */
     uint32_t config_bytes;
+    /* Another process serves the queues: features are all of them, and nobody
+     * here waits for notifications or calls serve. */
+    bool external;
 };
 #define VMM_VIRTIO_QUEUES_MAX 64
 

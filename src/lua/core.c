@@ -68,6 +68,8 @@ static void open_features(lua_State *L)
         net_user_open(L);
     if (VMM_FEATURE_PCI)
         pci_open(L);
+    if (VMM_FEATURE_VHOST_USER)
+        vhost_user_open(L);
     if (VMM_FEATURE_SOCKET)
         socket_open(L);
     if (VMM_FEATURE_LINE_EDITOR)

@@ -26,5 +26,6 @@ void virtio_box_keep(lua_State *L, struct virtio_box *box);
 void virtio_block_open(lua_State *L);
 void virtio_net_open(lua_State *L);
 void virtio_vsock_open(lua_State *L);
+void vhost_user_open(lua_State *L);
 
 #endif

@@ -39,7 +39,8 @@ int vmm_virtio_init(struct vmm_virtio *virtio, const struct vmm_virtio_ops *ops,
     virtio->memory = vmm_memory_ref(config->memory);
     virtio->loop = config->loop;
     virtio->config_bytes = config->config_bytes;
-    virtio->offered = config->features | COMMON_FEATURES;
+    virtio->offered =
+        config->features | (config->external ? 0 : COMMON_FEATURES);
     virtio->references = 1;
     pthread_mutex_init(&virtio->lock, NULL);
     int rc = virtio_queues_init(virtio, config, err);

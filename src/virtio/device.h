@@ -51,6 +51,10 @@ bool virtio_queue_ready(struct vmm_virtio *virtio, unsigned queue);
 struct vmm_virtq_layout virtio_queue_layout(struct vmm_virtio *virtio,
                                             unsigned queue);
 
+/* Interrupt the driver for a queue, whether it wants that or not.  Lock
+ * held. */
+void virtio_interrupt_queue(struct vmm_virtio *virtio, unsigned queue);
+
 /* Any offset and length: what is outside reads as zeros. */
 void virtio_read_config(struct vmm_virtio *virtio, uint64_t offset, void *bytes,
                         uint32_t len);

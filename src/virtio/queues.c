@@ -50,7 +50,13 @@ void vmm_virtio_signal(struct vmm_virtio *virtio, unsigned queue)
 {
     struct vmm_virtq *ring = vmm_virtio_queue(virtio, queue);
 
-    if (ring && vmm_virtq_should_signal(ring) && virtio->interrupt.queue)
+    if (ring && vmm_virtq_should_signal(ring))
+        virtio_interrupt_queue(virtio, queue);
+}
+
+void virtio_interrupt_queue(struct vmm_virtio *virtio, unsigned queue)
+{
+    if (virtio->interrupt.queue)
         virtio->interrupt.queue(virtio->interrupt.context, queue);
 }
 
@@ -58,7 +64,7 @@ void vmm_virtio_signal(struct vmm_virtio *virtio, unsigned queue)
  */
 
 static int queue_init(struct vmm_virtio *virtio, unsigned index, uint16_t size,
-                      struct vmm_error *err)
+                      bool external, struct vmm_error *err)
 {
     struct virtio_queue *queue = &virtio->queues[index];
 
@@ -68,7 +74,7 @@ static int queue_init(struct vmm_virtio *virtio, unsigned index, uint16_t size,
     if (queue->notify_fd < 0)
         return vmm_error_errno(err, "%s: eventfd", virtio->ops->name);
     int rc = vmm_virtq_new(virtio->memory, size, &queue->ring, err);
-    if (rc)
+    if (rc || external)
         return rc;
     return vmm_loop_watch(virtio->loop, queue->notify_fd, EPOLLIN, on_notify,
                           queue, &queue->watch, err);
@@ -92,7 +98,8 @@ int virtio_queues_init(struct vmm_virtio *virtio,
     for (unsigned i = 0; i < config->queue_count; i++)
         virtio->queues[i].notify_fd = -1;
     for (unsigned i = 0; i < config->queue_count && rc == 0; i++)
-        rc = queue_init(virtio, i, config->queue_sizes[i], err);
+        rc = queue_init(virtio, i, config->queue_sizes[i], config->external,
+                        err);
     if (rc) {
         virtio_queues_unwatch(virtio);
         virtio_queues_fini(virtio);
