@@ -4,13 +4,18 @@
 
 ---A disk is a file or a block device, byte by byte: no image format is ever looked for.  While the
 ---machine lives the file is locked: one writer, or any number of readers (EBUSY).
+---With another format than raw, qemu-storage-daemon serves the disk, as vmm.vhost_user says: it reads
+---and writes the format that is given, and files that the image names (a backing file) with it.
+---One of path and socket.
 ---@class vmm.config.block
----@field path string        a size that is no multiple of 512 bytes is refused
+---@field path? string       a size that is no multiple of 512 bytes is refused
 ---@field readonly? boolean  (false)
 ---@field serial? string     up to 20 bytes; the guest's /sys/block/vda/serial
 ---@field direct? boolean    O_DIRECT, past the host's page cache (false)
 ---@field queues? integer    1 to 16 (1)
 ---@field io_uring? boolean  false: threads, also where the host has io_uring (true)
+---@field format? "raw"|"qcow2"|"vmdk"|"vdi"|"vhdx"|"vpc"  ("raw"); serial and io_uring are of raw
+---@field socket? string     of a daemon (vhost-user-blk) that runs already
 
 ---@class vmm.config
 ---@field block? vmm.config.block[]  the guest's /dev/vda, /dev/vdb and so on
@@ -18,7 +23,7 @@
 ---@class vmm.vm
 ---@field disks? vmm.disk[]  in the order of the option `block`
 
----A disk of a machine.
+---A disk of a machine. One that a daemon serves has path, readonly and nothing of what follows.
 ---@class vmm.disk: vmm.virtio
 ---@field path string
 ---@field readonly boolean

@@ -70,6 +70,8 @@ function vm:doorbell(options) end
 --- - "ready": vm:start has been called, no instruction has run: fn(vm) may still change registers.
 --- - "stop": the end, whatever it was, and the reason as an event of its own, once: fn(stop).
 ---   "shutdown" is another name for "poweroff".  Not for an end that the script has seen before.
+--- - "device_failed": a daemon that serves a device has failed, the guest goes on without it:
+---   fn{ device =, message = }.
 --- - "crashloaded": the guest has panicked and goes on in its crash kernel (by pvpanic): fn().
 ---
 ---On the vCPU's thread, as a handler of a device in Lua: at exits that no device took.
@@ -148,7 +150,7 @@ function vm:close() end
 
 ---@alias vmm.reason "reboot"|"poweroff"|"panic"|"triple_fault"|"halt"|"error"|"closed"
 ---@alias vmm.event
----| "ready"|"break"|"stop"|"crashloaded"|"shutdown"|vmm.reason
+---| "ready"|"break"|"stop"|"crashloaded"|"device_failed"|"shutdown"|vmm.reason
 ---| "unhandled_pio"|"unhandled_mmio"|"msr"|"hypercall"|"debug"|"unknown"|"exit"
 ---@class vmm.subscription
 local subscription = {}

@@ -14,7 +14,8 @@
 --   console  "stdio", "capture", "pty", { file = path }, { unix = path } or a
 --            function(bytes); when not given: "capture"
 --   block    nil, or a list of { path =, readonly =, serial =, direct =,
---            queues =, io_uring = }; serial may be nil
+--            queues =, io_uring =, format =, socket = }; serial may be nil, one
+--            of path and socket is
 --   virtio_console  nil, or { to = as console, ports = { { name =, to = }, ... },
 --            cols =, rows = }; cols and rows may be nil
 --   rng      nil, or { rate = bytes a second, 0: no limit }
@@ -22,6 +23,8 @@
 --            restrict =, mac =, mtu =, pcap = }
 --   vsock    nil, or { cid =, path = }
 --   balloon  nil, or { mib =, deflate_on_oom =, reporting = }
+--   share    nil, or a list of { path =, socket =, tag =, readonly =, sandbox = };
+--            one of path and socket, and sandbox, are nil
 --   transport  "mmio" or "pci"
 --   metrics  nil, or { path =, format =, every = }
 --   trace    nil, or { path =, events = }

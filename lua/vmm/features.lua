@@ -31,6 +31,8 @@ local GIVES = {
         "virtio_balloon_stats", "vmm.virtio_balloon" },
     user_net = { "net_user" },
     pci = { "pci_host", "virtio_pci", "vmm.pci" },
+    vhost_user = { "vhost_user", "vhost_user_failure", "vmm.vhost_user", "vmm.share",
+        "vmm.storage" },
     socket = { "vmm.socket" },
     line_editor = { "line_editor" },
     metrics = { "vmm.metrics", "vmm.trace", "vmm.top", "vmm.cli.top", "vmm.observe" },

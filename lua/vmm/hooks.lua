@@ -13,6 +13,7 @@ local methods = core.classes["vmm.vm"]
 local EVENTS = {
     "ready", -- before the first instruction
     "break", -- a breakpoint or watchpoint has stopped it (vmm.debug)
+    "device_failed", -- a daemon that serves a device has failed (vmm.vhost_user)
     "crashloaded", -- a crash kernel takes over from one that has panicked (pvpanic)
     "stop", -- the end, whatever the reason; then each reason as an event of its own
     "reboot",
@@ -141,6 +142,7 @@ end
 --   ready                       fn(vm) when vm:start is called
 --   stop, or a reason           fn(stop) at the end, once; stop as vm:stopped gives it
 --   crashloaded                 fn()
+--   device_failed               fn{ device =, message = }: the guest has lost that device
 --   break                       fn(hit), the VM being paused; see vm:breakpoint
 --   an exit's event, "exit"     fn(vcpu_index, exit), on the vCPU's thread, may not wait. What it
 --                               returns: what a read gives (an integer, or all bytes), true: done,

@@ -139,7 +139,14 @@ local function load_kernel(vm, options, rsdp)
     if initrd then initrd:close() end
 end
 
+-- Must other processes map the guest's memory?
+local function is_served_by_daemons(options)
+    return options.share and #options.share > 0
+        or options.block and require("vmm.virtio_block").is_shared(options.block)
+end
+
 local function build(vm, kvm, options)
+    options.memory.shared = options.memory.shared or is_served_by_daemons(options)
     add_memory(vm, options.memory)
     check(vm:create_irqchip())
     add_vcpus(vm, kvm, options.vcpus)
@@ -174,6 +181,9 @@ local function build(vm, kvm, options)
     end
     if options.balloon then
         check(require("vmm.virtio_balloon").add(vm, parts, options.balloon))
+    end
+    for _, folder in ipairs(options.share or {}) do
+        check(require("vmm.share").add(vm, parts, folder))
     end
     local rsdp, message, code = firmware.place(vm.memory, parts)
     check(rsdp ~= nil, message, code)

@@ -118,9 +118,9 @@ local gdb = {
 }
 
 local block = {
-    { name = "path", type = "path", metavar = "FILE", required = true,
+    { name = "path", type = "path", metavar = "FILE", default_text = "none",
       help = "the disk, byte by byte: a file or a block device; never taken"
-        .. " for an image of another format" },
+        .. " for an image of another format than what format says" },
     { name = "readonly", type = "boolean", metavar = "true|false",
       default = false, help = "the guest cannot write it; may be shared" },
     { name = "serial", type = "string", metavar = "ID", max_bytes = 20,
@@ -133,6 +133,13 @@ local block = {
     { name = "io_uring", type = "boolean", metavar = "true|false",
       default = true, default_text = "true, where the host has it",
       help = "read and write by io_uring, not by threads" },
+    { name = "format", type = "choice", default = "raw",
+      choices = { "raw", "qcow2", "vmdk", "vdi", "vhdx", "vpc" },
+      metavar = "FORMAT",
+      help = "what the file is; all but raw are served by qemu-storage-daemon" },
+    { name = "socket", type = "path", metavar = "PATH", default_text = "none",
+      help = "instead of path: the socket of a daemon (vhost-user-blk) that"
+        .. " runs already" },
 }
 
 local rng = {
@@ -186,6 +193,21 @@ local balloon = {
       default = true, help = "memory that is free in the guest is the host's" },
 }
 
+local share = {
+    { name = "path", type = "path", metavar = "FOLDER", default_text = "none",
+      help = "the host's folder, served by virtiofsd" },
+    { name = "tag", type = "string", metavar = "NAME", max_bytes = 36, required = true,
+      help = "its name in the guest: mount -t virtiofs NAME /mnt" },
+    { name = "readonly", type = "boolean", metavar = "true|false",
+      default = false, help = "the guest cannot write it" },
+    { name = "sandbox", type = "choice", choices = { "namespace", "chroot", "none" },
+      metavar = "SANDBOX", default_text = "namespace; chroot in an initramfs",
+      help = "how virtiofsd is locked in: namespace, chroot or none" },
+    { name = "socket", type = "path", metavar = "PATH", default_text = "none",
+      help = "instead of path: the socket of a daemon (vhost-user-fs) that runs"
+        .. " already" },
+}
+
 local metrics = {
     { name = "path", type = "path", metavar = "FILE", required = true,
       help = "the file, replaced each time" },
@@ -218,7 +240,8 @@ options.list = {
       pattern_help = "letters, digits and . _ -",
       max_bytes = 32, help = "name of the machine, seen in thread names" },
     { name = "block", aliases = { "blk" }, machine = true,
-      repeatable = true, features = { "virtio" }, params = block,
+      repeatable = true, optional = true, features = { "virtio" }, params = block,
+      check = "vmm.virtio_block",
       help = "a disk (virtio): /dev/vda, /dev/vdb and so on;"
         .. " repeatable" },
     { name = "virtio_console", aliases = { "virtio-console" }, machine = true,
@@ -234,6 +257,9 @@ options.list = {
       help = "sockets between guest and host (virtio)" },
     { name = "balloon", machine = true, optional = true, features = { "virtio" },
       params = balloon, help = "a memory balloon (virtio)" },
+    { name = "share", machine = true, features = { "vhost_user" }, params = share,
+      repeatable = true, optional = true, check = "vmm.share",
+      help = "a folder of the host (virtio-fs); memory is shared then; repeatable" },
     { name = "transport", machine = true, type = "choice", choices = { "mmio", "pci" },
       metavar = "TRANSPORT", default = "mmio", features = { "virtio" },
       help = "how virtio devices are connected: mmio or pci" },
@@ -263,8 +289,6 @@ options.list = {
       help = "print a completion script for SHELL: bash" },
     { name = "man", flag = true, stop = true,
       help = "print the manual page (roff)" },
-
-    { name = "share", machine = true, later = "shared folders" },
 }
 
 -- What vmm.vm{...} has beyond them: a command line cannot say it.

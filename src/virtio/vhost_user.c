@@ -40,7 +40,7 @@
 /* The text of a failure, with whose it is and what is known of the process. */
 static void complete(const struct vhost_user *vhost, struct vmm_error *err)
 {
-    char text[VMM_ERROR_TEXT_BYTES], how[VMM_ERROR_TEXT_BYTES / 2];
+    char text[VMM_ERROR_TEXT_BYTES], how[VMM_ERROR_TEXT_BYTES - 16];
 
     memcpy(text, err->text, sizeof(text));
     /* What is gone may be about to end, and to say why. */

@@ -23,7 +23,8 @@ local MODULES = { "modules.dep", "kernel/drivers/misc/pvpanic",
     "kernel/drivers/char/virtio_console.ko",
     "kernel/drivers/net/virtio_net.ko", "kernel/drivers/net/net_failover.ko",
     "kernel/drivers/net/tun.ko", "kernel/net/core/failover.ko",
-    "kernel/net/vmw_vsock", "kernel/drivers/acpi/button.ko", "kernel/drivers/input/evdev.ko" }
+    "kernel/fs/fuse", "kernel/net/vmw_vsock",
+    "kernel/drivers/acpi/button.ko", "kernel/drivers/input/evdev.ko" }
 
 -- gdb starts no further than to the Python modules that it loads; it knows which.
 local function add_gdb(files)
@@ -44,11 +45,27 @@ local function add_lspci(files)
     files[#files + 1] = process.which "lspci"
 end
 
+local function add_virtiofsd(files)
+    files[#files + 1] = process.which "virtiofsd"
+    for _, path in ipairs { "/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd" } do
+        files[#files + 1] = process.stat1(path) and path
+    end
+    files[#files + 1] = process.which "setpriv"
+end
+
+local function add_qemu_img(files)
+    for _, name in ipairs { "qemu-img", "qemu-storage-daemon", "setpriv" } do
+        files[#files + 1] = process.which(name)
+    end
+end
+
 -- What single spec files need beside that.
 local MORE = {
     ["gdb_spec.lua"] = add_gdb,
     ["virtio_block_spec.lua"] = add_mke2fs,
     ["pci_spec.lua"] = add_lspci,
+    ["share_spec.lua"] = add_virtiofsd,
+    ["image_spec.lua"] = add_qemu_img,
 }
 
 local files = {}

@@ -97,6 +97,16 @@ local function tell_ptys(vm, command, on)
     end
 end
 
+--- Say when a daemon that serves a device has failed.
+local function tell_failures(vm, command, on)
+    if not command.config.share and not command.config.block then
+        return
+    end
+    vm:on("device_failed", function(failure)
+        on.note(("%s: %s"):format(command.config.name, failure.message))
+    end)
+end
+
 local function run(command, on)
     local ok, message = code.check_pieces(command.given.e)
     if not ok then
@@ -109,6 +119,7 @@ local function run(command, on)
     end
     local vm <close> = made
     tell_ptys(vm, command, on)
+    tell_failures(vm, command, on)
     local server <close>, refusal = serve_gdb(vm, command, on)
     if refusal and not server then
         return 1, refusal

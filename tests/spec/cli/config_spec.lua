@@ -4,7 +4,7 @@
 local config = require "vmm.config"
 
 local OPTIONS = "valid: kernel, memory, vcpus, console, name, block, virtio_console, rng, net,"
-    .. " vsock, balloon, transport, metrics, trace, setup"
+    .. " vsock, balloon, share, transport, metrics, trace, setup"
 local KERNEL_KEYS =
     "valid: path, cmdline, initrd, himem_start, flow, mode, unpack,"
     .. " slide"

@@ -65,7 +65,19 @@ local MISTAKES = {
     { { "--balloon" },
         "--balloon needs a value: mib=MIB[,key=value...]" },
     { { "--share", "a" },
-        "--share: shared folders are not in this version yet" },
+        '--share: "a" is not key=value; valid: path, tag, readonly, sandbox, socket' },
+    { { "--share", "path=/a" }, "--share: tag=NAME is missing" },
+    { { "--share", "tag=a" }, "--share: give one of: path=FOLDER, socket=PATH" },
+    { { "--share", "tag=a,path=/a,socket=/b" }, "--share: give one of: path=FOLDER, socket=PATH" },
+    { { "--share", "tag=a,socket=/b,readonly=true" }, "--share: readonly: only with path=FOLDER" },
+    { { "--block", "readonly=true" }, "--block: give one of: path=FILE, socket=PATH" },
+    { { "--block", "path=a,format=qcow" },
+        '--block format: "qcow" is not known, did you mean "qcow2"? '
+            .. 'allowed: raw, qcow2, vmdk, vdi, vhdx, vpc' },
+    { { "--block", "path=a,format=qcow2,serial=x" },
+        "--block: serial: only with format=raw and path=FILE" },
+    { { "--block", "socket=a,format=qcow2" }, "--block: format: only with path=FILE" },
+    { { "--block", "socket=a,direct=true" }, "--block: direct: only with path=FILE" },
     { { "--transport=isa" }, '--transport: "isa" is not known; allowed: mmio, pci' },
 
     -- parameters that are right by themselves

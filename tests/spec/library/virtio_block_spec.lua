@@ -5,7 +5,8 @@ local block = require "vmm.virtio_block"
 local config = require "vmm.config"
 local parse = require "vmm.cli.parse"
 
-local DEFAULTS = { path = "a.img", readonly = false, direct = false, queues = 1, io_uring = true }
+local DEFAULTS = { path = "a.img", readonly = false, direct = false, queues = 1, io_uring = true,
+    format = "raw" }
 
 describe("the command line of a kernel without an initrd", function()
     local function with(text, readonly, kernel)
@@ -43,13 +44,13 @@ describe("block", function()
         local checked = assert(config.check { block = { { path = "a.img" },
             { path = "b.img", readonly = true, serial = "x", num_queues = 4 } } })
         assert.same({ DEFAULTS, { path = "b.img", readonly = true, serial = "x", direct = false,
-            queues = 4, io_uring = true } }, checked.block)
+            queues = 4, io_uring = true, format = "raw" } }, checked.block)
         assert.same(checked, config.check(checked))
     end)
 
     it("says which one is wrong", function()
         for message, given in pairs {
-            ["block[2]: path=FILE is missing"] = { { path = "a" }, {} },
+            ["block[2]: give one of: path=FILE, socket=PATH"] = { { path = "a" }, {} },
             ["block[1]: \"a.img\" is not a table"] = { "a.img" },
             ["block[1].queues: 17 is out of range; allowed: 1 to 16"] =
                 { { path = "a", queues = 17 } },
@@ -67,6 +68,6 @@ describe("block", function()
         local command = assert(parse { "--kernel", "path=k", "--block", "path=a.img",
             "--blk=path=b,ro.img,readonly=true" })
         assert.same({ DEFAULTS, { path = "b,ro.img", readonly = true, direct = false, queues = 1,
-            io_uring = true } }, command.config.block)
+            io_uring = true, format = "raw" } }, command.config.block)
     end)
 end)

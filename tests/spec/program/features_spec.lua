@@ -33,6 +33,7 @@ local USES = {
     guests = 'require "vmm.guests"',
     lab = 'require "vmm.lab"',
     user_net = "vmm.net_user {}",
+    vhost_user = "vmm.vhost_user {}",
 }
 for _, format in ipairs { "gzip", "xz", "bzip2", "lz4", "zstd" } do
     local code = "vmm.load.unpack(vmm.load.open 'tests/fuzz/corpus/bzimage/%s')"
