@@ -60,8 +60,8 @@ struct vmm_vhost_user_config {
 VMM_API int vmm_vhost_user_new(const struct vmm_vhost_user_config *config,
                                struct vmm_virtio **virtio,
                                struct vmm_error *err);
-/* Why the daemon has failed: 0 and *why is cleared, or -errno and it is set.
- * -ENOTTY: not a device of this kind. */
+/* Why the daemon has failed: 0 and *why is cleared when it has not, else
+ * -errno and it is set.  -ENOTTY: not a device of this kind. */
 VMM_API int vmm_vhost_user_failure(struct vmm_virtio *virtio,
                                    struct vmm_error *why);
 

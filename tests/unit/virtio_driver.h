@@ -97,7 +97,7 @@ static inline void assert_config_holds(struct host *h, uint32_t bytes,
 }
 
 /* Let the loop serve what it has been notified of. */
-static void serve(struct host *h)
+static inline void serve(struct host *h)
 {
     while (vmm_loop_step(h->loop, 0) > 0)
         ;

@@ -102,11 +102,15 @@ static void driver_begin(struct driver *d, uint64_t features)
 #define INDIRECT_BIT (UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC)
 #define EVENT_BIT    (UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX)
 
+/* Whether the memory is one that other processes can map. */
+static bool driver_shares_memory;
+
 static void driver_set_up(struct driver *d, uint16_t size, uint64_t features)
 {
     static const struct vmm_memory_range ranges[] = {{0, RAM_END},
                                                      {ISLAND, 0x1000}};
-    struct vmm_memory_config config = {.ranges = ranges, .range_count = 2};
+    struct vmm_memory_config config = {
+        .ranges = ranges, .range_count = 2, .shared = driver_shares_memory};
     struct vmm_error err;
 
     *d = (struct driver){.size = size};
