@@ -201,20 +201,12 @@ local function read_option(option, given)
     return value, message and option.name .. ": " .. message
 end
 
---- The refusal of a device that this version does not have.
-function config.refuse_later(option, where)
-    return string.format("%s: %s are not in this version yet",
-        where(option), option.later)
-end
-
 local function find_option(key, seen)
     local option = options.find(options.list, key)
         or options.find(options.of_scripts, key)
     if not option or not option.machine then
         return unknown(nil, "option", key,
             options.names(options.of_machine()))
-    elseif option.later then
-        return nil, config.refuse_later(option, function() return key end)
     elseif features.lacking(option.features) then
         return nil, key .. ": " .. features.lacking(option.features)
     elseif seen[option] then

@@ -7,7 +7,6 @@
 --   forms   one of several names, some with a value after "="
 --   type    one plain value
 --   flag    no value
---   later   a device this version does not have: refused by name
 -- `optional`: what it describes is not there unless it is given, even without a required parameter.
 -- `repeatable` ones may be given several times; a table has a list of them.
 -- `features` lists the blocks that must be built in for it (vmm.features).
@@ -325,11 +324,11 @@ function options.names(list, with_aliases)
     return names
 end
 
---- The options that vmm.vm{...} has, without those of later versions.
+--- The options that vmm.vm{...} has.
 function options.of_machine()
     local list = {}
     for _, option in ipairs(options.list) do
-        if option.machine and not option.later then
+        if option.machine then
             list[#list + 1] = option
         end
     end

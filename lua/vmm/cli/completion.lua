@@ -149,13 +149,11 @@ end
 function completion.bash()
     local names, takers, values, keys = {}, {}, {}, {}
     for _, option in ipairs(options.list) do
-        if not option.later then
-            local spellings = help.spelling(option)
-            table.move(spellings, 1, #spellings, #names + 1, names)
-            if not option.flag then
-                table.move(spellings, 1, #spellings, #takers + 1, takers)
-                add_value(option, spellings, values, keys)
-            end
+        local spellings = help.spelling(option)
+        table.move(spellings, 1, #spellings, #names + 1, names)
+        if not option.flag then
+            table.move(spellings, 1, #spellings, #takers + 1, takers)
+            add_value(option, spellings, values, keys)
         end
     end
     local head = HEAD:gsub("@(%u+)@", {

@@ -133,8 +133,7 @@ end
 local function describe_all(title, wanted)
     local parts = { "\n", title, "\n" }
     for _, option in ipairs(options.list) do
-        if not option.later and wanted(option)
-            and not features.lacking(option.features) then
+        if wanted(option) and not features.lacking(option.features) then
             parts[#parts + 1] = describe(option)
         end
     end

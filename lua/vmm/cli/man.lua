@@ -58,7 +58,7 @@ end
 local function describe_all(machine)
     local parts = {}
     for _, option in ipairs(options.list) do
-        if not option.later and (option.machine or false) == machine then
+        if (option.machine or false) == machine then
             parts[#parts + 1] = describe(option)
         end
     end

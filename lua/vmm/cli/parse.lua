@@ -148,8 +148,6 @@ local function option_at(argv, at, command, seen)
     local option, written, given = recognise(argv[at])
     if not option then
         return nil, written
-    elseif option.later then
-        return nil, config.refuse_later(option, place_of(written))
     end
     local lacking = features.lacking(option.features)
     if lacking then

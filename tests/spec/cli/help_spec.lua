@@ -10,11 +10,9 @@ local process = require "vmm.process"
 local function all_words()
     local words = {}
     for _, option in ipairs(options.list) do
-        if not option.later then
-            table.move(help.spelling(option), 1, 4, #words + 1, words)
-            for _, part in ipairs(option.params or option.forms or {}) do
-                words[#words + 1] = help.assignment(part)
-            end
+        table.move(help.spelling(option), 1, 4, #words + 1, words)
+        for _, part in ipairs(option.params or option.forms or {}) do
+            words[#words + 1] = help.assignment(part)
         end
     end
     return words
@@ -32,10 +30,6 @@ describe("--help", function()
         for _, word in ipairs(all_words()) do
             assert.truthy(text:find(word, 1, true), word)
         end
-    end)
-
-    it("does not name devices of later versions", function()
-        assert.is_nil(help.text():find("--share", 1, true))
     end)
 
     it("tells ranges, defaults and other names", function()

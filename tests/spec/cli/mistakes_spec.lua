@@ -56,7 +56,7 @@ local MISTAKES = {
     { { "--completion", "zsh" },
         '--completion: "zsh" is not known; allowed: bash' },
 
-    -- devices of later versions
+    -- devices
     { { "--vsock" }, "--vsock needs a value: cid=N[,key=value...]" },
     { { "--vsock", "cid=4" }, "--vsock: path=PATH is missing" },
     { { "--vsock", "cid=2,path=s" },
