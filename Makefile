@@ -74,7 +74,7 @@ BYTECODE := $(SCRIPTS:%.lua=$(B)/gen/%.luac)
 UNIT_SRC := $(filter-out $(call of,TESTS,$(LEFT_OUT)),$(wildcard tests/unit/test_*.c))
 # What has threads: for TSan.  (KVM's guests change memory behind its back.)
 THREADED := $(filter $(UNIT_SRC),$(foreach t,loop console ring bus vcpu serial meter trace \
-	virtq virtio line_editor net,$(wildcard tests/unit/test_$(t)*.c)))
+	virtq virtio vhost line_editor net,$(wildcard tests/unit/test_$(t)*.c)))
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 C_FILES := $(wildcard include/vmm/*.h src/*.c src/*/*.[ch] tests/*/*.[ch] tests/guest/*/*.[ch])
 
