@@ -44,9 +44,8 @@ static void complete(const struct vhost_user *vhost, struct vmm_error *err)
 
     memcpy(text, err->text, sizeof(text));
     /* What is gone may be about to end, and to say why. */
-    if (vhost->process &&
-        vmm_process_wait(vhost->process,
-                         err->code == ECONNRESET ? LAST_WORDS_NS : 0) == 0) {
+    if (vhost->process && err->code == ECONNRESET &&
+        vmm_process_wait(vhost->process, LAST_WORDS_NS) == 0) {
         vmm_process_describe(vhost->process, how, sizeof(how));
         snprintf(text, sizeof(text), "the daemon %s", how);
     }
