@@ -137,6 +137,33 @@ static void a_request_with_no_room_for_its_answer_needs_a_reset(void **state)
     assert_disk_works(d);
 }
 
+/* Behind data to write it comes too late; behind data to read it is data. */
+static void a_status_byte_that_is_read_only_needs_a_reset(void **state)
+{
+    static const struct {
+        uint32_t type;
+        uint16_t flags;
+    } cases[] = {{VIRTIO_BLK_T_IN, IN}, {VIRTIO_BLK_T_OUT, OUT}};
+    struct disk *d = start(state);
+    struct driver *driver = &d->host.driver;
+
+    for (size_t i = 0; i < 2; i++) {
+        disk_fill(d, 0xee, SECTOR);
+        disk_header(d, cases[i].type, 1);
+        driver_desc(driver, 0, HEADER, 16, OUT, 1);
+        driver_desc(driver, 1, BUFFER, SECTOR, cases[i].flags, 2);
+        driver_desc(driver, 2, STATUS, 1, 0, 0);
+        driver_offer(driver, 0);
+        put(&d->host, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+        serve(&d->host);
+        assert_true(get(&d->host, VIRTIO_MMIO_STATUS) & NEEDS_RESET);
+        assert_int_equal(disk_status(d), 0xee);
+        assert_file(d, 1, 2);
+        bring_up(&d->host, FLUSH_BIT);
+        assert_disk_works(d);
+    }
+}
+
 /* Once the device has a request, what the driver writes over it is too late. */
 static void a_request_that_is_rewritten_is_done_as_it_was(void **state)
 {
@@ -359,6 +386,7 @@ int main(void)
         TEST(a_data_buffer_of_four_gigabytes_is_refused),
         TEST(a_short_header_is_refused),
         TEST(a_request_with_no_room_for_its_answer_needs_a_reset),
+        TEST(a_status_byte_that_is_read_only_needs_a_reset),
         TEST(a_request_that_is_rewritten_is_done_as_it_was),
         TEST(a_status_byte_that_is_not_ram_costs_its_own_request),
         TEST(data_of_the_wrong_direction_is_no_data),
