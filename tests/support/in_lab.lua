@@ -59,6 +59,16 @@ local function add_qemu_img(files)
     end
 end
 
+local function add_disk_programs(files)
+    add_mke2fs(files)
+    files[#files + 1] = process.which "lsblk"
+    files[#files + 1] = process.which "fio"
+end
+
+local function add_rngtest(files)
+    files[#files + 1] = process.which "rngtest"
+end
+
 -- What single spec files need beside that.
 local MORE = {
     ["gdb_spec.lua"] = add_gdb,
@@ -66,6 +76,8 @@ local MORE = {
     ["pci_spec.lua"] = add_lspci,
     ["share_spec.lua"] = add_virtiofsd,
     ["image_spec.lua"] = add_qemu_img,
+    ["disk_spec.lua"] = add_disk_programs,
+    ["virtio_spec.lua"] = add_rngtest,
 }
 
 local files = {}
