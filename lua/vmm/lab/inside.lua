@@ -7,8 +7,8 @@ local inside = {}
 
 --- /init. It speaks to the host through named virtio-serial ports:
 -- status (lines "ready", "fail TEXT", "exit N"), stdin, stdout, stderr, control (lines
--- "size ROWS COLUMNS", "signal NAME"), out (a tar archive of /out). With a terminal, the
--- program's standard files are on hvc0.
+-- "size ROWS COLUMNS", "signal NAME", and "beat", which only wakes the CPU), out (a tar archive of
+-- /out). With a terminal, the program's standard files are on hvc0.
 inside.INIT = [=[
 #!/bin/sh
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
