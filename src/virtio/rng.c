@@ -8,6 +8,7 @@
 
 #include "base/arith.h"
 #include "virtio/device.h"
+#include "virtio/limit.h"
 
 #define QUEUE_SIZE  64
 #define CHUNK_BYTES 256 /* what getrandom gives without being interrupted */
@@ -17,11 +18,8 @@
 
 struct rng {
     struct vmm_virtio virtio;
-    /* The limit: a bucket of tokens, one a byte, a second's worth at most. */
-    uint32_t rate; /* a second; 0: none */
-    uint64_t tokens;
-    uint64_t filled_ns;       /* when tokens was up to date */
-    struct vmm_timer *refill; /* NULL without a rate */
+    struct bucket bytes;      /* a second's worth at most */
+    struct vmm_timer *refill; /* NULL without a limit */
 };
 
 static struct rng *rng_of(struct vmm_virtio *virtio)
@@ -32,27 +30,15 @@ static struct rng *rng_of(struct vmm_virtio *virtio)
 /* ---- the limit ------------------------------------------------------------
  */
 
-static void fill_bucket(struct rng *rng)
-{
-    uint64_t now = vmm_now_ns();
-    uint64_t passed = min_u64(now - rng->filled_ns, NS_PER_S);
-    uint64_t earned = passed * rng->rate / NS_PER_S; /* < 2^62 */
-
-    if (earned == 0)
-        return;
-    rng->tokens = min_u64(rng->tokens + earned, rng->rate);
-    rng->filled_ns = now;
-}
-
-/* How many bytes may be given now; 0: the timer serves the queue again. */
+/* How many bytes may be given now; 0: the timer serves the queue again, when
+ * it is worth it. */
 static uint64_t allowance(struct rng *rng)
 {
-    if (!rng->rate)
-        return UINT64_MAX;
-    fill_bucket(rng);
-    if (!rng->tokens)
-        vmm_timer_set(rng->refill, NS_PER_S / min_u64(rng->rate, 100), 0);
-    return rng->tokens;
+    uint64_t level = bucket_level(&rng->bytes, vmm_now_ns());
+
+    if (level == 0)
+        vmm_timer_set(rng->refill, NS_PER_S / min_u64(rng->bytes.rate, 100), 0);
+    return level;
 }
 
 static void on_refill(void *context)
@@ -86,24 +72,24 @@ static bool rng_serve(struct vmm_virtio *virtio, unsigned queue)
     struct vmm_virtq *ring = vmm_virtio_queue(virtio, queue);
     struct rng *rng = rng_of(virtio);
     struct vmm_chain *chain;
+    uint64_t allowed;
     bool more = false;
 
     vmm_virtq_suppress(ring);
     for (unsigned served = 0; !more; served++) {
-        uint64_t allowed = allowance(rng);
-
+        allowed = allowance(rng);
         if (!allowed || vmm_virtq_pop(ring, &chain) <= 0)
             break;
         uint64_t len =
             min_u64(min_u64(chain->writable_bytes, REQUEST_BYTES), allowed);
         uint32_t filled = fill(chain, len);
-        if (rng->rate)
-            rng->tokens -= filled;
+        bucket_take(&rng->bytes, filled);
         vmm_virtq_push(chain, filled);
         more = served >= QUEUE_SIZE;
     }
     vmm_virtio_signal(virtio, queue);
-    return more || vmm_virtq_arm(ring);
+    /* While nothing is allowed, what the driver offers is left where it is. */
+    return more || (allowed && vmm_virtq_arm(ring));
 }
 
 static void rng_destroy(struct vmm_virtio *virtio)
@@ -140,8 +126,7 @@ int vmm_virtio_rng_new(struct vmm_memory *memory, struct vmm_loop *loop,
     struct rng *rng = calloc(1, sizeof(*rng));
     if (!rng)
         return vmm_error_set(err, ENOMEM, "virtio-rng: out of memory");
-    rng->tokens = rng->rate = rate_bytes;
-    rng->filled_ns = vmm_now_ns();
+    bucket_set(&rng->bytes, rate_bytes, rate_bytes, vmm_now_ns());
     int rc = vmm_virtio_init(&rng->virtio, &rng_ops, &config, err);
     if (rc) {
         free(rng);
