@@ -5,9 +5,12 @@
 
 #include <linux/virtio_blk.h>
 #include <stddef.h>
+#include <sys/queue.h>
 #include <sys/uio.h>
 
 #include <vmm/virtio_block.h>
+
+#include "virtio/limit.h"
 
 #define SECTOR_BYTES 512u
 
@@ -35,24 +38,9 @@ int block_file_truncate(const struct block_file *file, uint64_t size,
 /* ---- one thing to do: block_io.c ------------------------------------------
  */
 
-enum block_op {
-    BLOCK_READ,
-    BLOCK_WRITE,
-    BLOCK_FLUSH,
-    BLOCK_DISCARD,
-    BLOCK_WRITE_ZEROES
-};
-
-/* Of the file, in bytes. */
-struct block_range {
-    uint64_t offset, len;
-    bool unmap; /* zeroes may be a hole */
-};
-#define BLOCK_RANGES_MAX 16
-
 /* It is one engine's from submit to reap, and nobody else's. */
 struct block_io {
-    enum block_op op;
+    enum vmm_block_op op;
     bool durable; /* on stable storage before it is done */
     /* To read and write: where in the file, and the guest's memory.  What is
      * done already is taken off. */
@@ -60,7 +48,7 @@ struct block_io {
     struct iovec *pieces; /* the allocation; of room pieces */
     int first, count, room;
     /* To discard and to write zeroes. */
-    struct block_range ranges[BLOCK_RANGES_MAX];
+    struct vmm_block_range ranges[VMM_BLOCK_RANGES_MAX];
     unsigned range_count;
 
     int result; /* 0 or -errno */
@@ -108,7 +96,7 @@ struct block_io *block_uring_reap(struct block_uring *uring);
 void block_uring_drain(struct block_uring *uring);
 unsigned block_uring_in_flight(const struct block_uring *uring);
 
-/* ---- the device: block.c --------------------------------------------------
+/* ---- the device: block.c, block_new.c -------------------------------------
  */
 
 #define BLOCK_QUEUE_SIZE 256
@@ -121,11 +109,37 @@ struct block_request {
     struct block_io io;
     struct vmm_chain *chain;
     unsigned queue;
+    /* What is decided about it, by faults. */
+    uint8_t status; /* to be answered; VIRTIO_BLK_S_OK: it is carried out */
+    uint64_t delay_ns;
+    unsigned fault; /* which delays it; 0: none that has a number */
+    /* While it is held, or somebody else's. */
+    TAILQ_ENTRY(block_request) link;
+    uint64_t id, due_ns;
+};
+TAILQ_HEAD(block_list, block_request);
+
+static inline struct block_request *block_find(const struct block_list *list,
+                                               uint64_t id)
+{
+    struct block_request *request;
+
+    TAILQ_FOREACH(request, list, link)
+    if (request->id == id)
+        break;
+    return request;
+}
+
+struct block_fault {
+    SLIST_ENTRY(block_fault) link;
+    unsigned id;
+    struct vmm_block_fault what;
+    uint64_t matches, hits;
 };
 
 struct block {
     struct vmm_virtio virtio;
-    struct block_file file;
+    struct block_file file; /* of a backend, only its size */
     char serial[VMM_VIRTIO_BLOCK_SERIAL_BYTES];
     bool write_back; /* what the driver has chosen by VIRTIO_BLK_F_CONFIG_WCE */
     struct block_uring *uring; /* NULL: threads do everything */
@@ -133,7 +147,27 @@ struct block {
     int done_fd;
     struct vmm_watch *done_watch;
     struct block_io *free; /* requests to be used again */
+
+    /* What is told, and does requests when there is no file. */
+    struct vmm_block_listener listener;
+    struct vmm_block_backend backend;
+    bool has_backend;
+    struct block_list waiting, taken; /* for it, and by it */
+    uint64_t taken_bytes;
+
+    struct limit limit;
+    struct vmm_limit limit_set;
+    struct vmm_timer *limit_timer; /* NULL: it is closed */
+
+    SLIST_HEAD(, block_fault) faults; /* the oldest first */
+    unsigned last_fault;
+    bool asking; /* the listener decides about each request */
+    struct block_list asked, deciding, delayed; /* the last one by due_ns */
+    struct vmm_timer *delay_timer;              /* NULL: it is closed */
+    uint64_t last_id;
 };
+
+extern const struct vmm_virtio_ops block_ops;
 
 static inline struct block *block_of(struct vmm_virtio *virtio)
 {
@@ -163,5 +197,51 @@ uint8_t block_request_parse(struct block *block, struct block_request *request,
 /* Give its chain back with this status. */
 void block_request_answer(struct block *block, struct block_request *request,
                           uint8_t status);
+
+/* Its first sector and how many, of its first range; a flush has none. */
+void block_request_sectors(const struct block_request *request,
+                           uint64_t *sector, uint64_t *sectors);
+
+/* What is decided about a request happens; it is not held by anybody.  True: it
+ * has been answered. */
+bool block_proceed(struct block *block, struct block_request *request);
+/* The last of an answered request, or of one that is given up. */
+void block_give(struct block *block, struct block_request *request);
+/* Those that proceed on their own are carried out; returns a bit for each queue
+ * in which there is news.  *all: false when the kernel could not take all. */
+uint64_t block_flush_and_reap(struct block *block, bool *all);
+void block_signal(struct block *block, uint64_t queues);
+/* The eventfd: something may be reaped. */
+void block_on_done(void *context, uint32_t events);
+
+/* ---- faults and delays: block_fault.c, block_delay.c ----------------------
+ */
+
+/* Count the request, and decide about it. */
+void block_faults_judge(struct block *block, struct block_request *request);
+void block_faults_free(struct block *block);
+/* A decision is put off, or what follows from it: true, and on the loop's
+ * thread the request will proceed. */
+bool block_hold(struct block *block, struct block_request *request);
+/* Have it proceed after its delay. */
+void block_delay(struct block *block, struct block_request *request);
+/* Have all proceed that this fault delays. */
+void block_hurry(struct block *block, unsigned fault);
+void block_on_delay(void *context);
+
+/* ---- a backend of somebody else's: block_backend.c ------------------------
+ */
+
+/* True: it has been answered at once. */
+bool block_backend_submit(struct block *block, struct block_request *request);
+
+/* ---- limits: block_limit.c ------------------------------------------------
+ */
+
+/* Nothing more may be begun now; the timer has the queues served again. */
+bool block_limit_reached(struct block *block);
+void block_limit_charge(struct block *block,
+                        const struct block_request *request, bool wanted);
+void block_on_limit(void *context);
 
 #endif

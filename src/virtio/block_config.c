@@ -9,6 +9,10 @@
 /* Two descriptors of the ring are a request's header and status. */
 #define SEGMENTS_MAX      (BLOCK_QUEUE_SIZE - 2)
 #define SEGMENT_BYTES_MAX (4u << 20)
+/* All of them together are no more than VMM_BLOCK_WORK_BYTES. */
+#define BACKEND_SEGMENT_BYTES_MAX (16u << 10)
+_Static_assert(SEGMENTS_MAX *BACKEND_SEGMENT_BYTES_MAX <= VMM_BLOCK_WORK_BYTES,
+               "a request of a backend's");
 
 uint64_t block_features(const struct vmm_virtio_block_config *config)
 {
@@ -20,8 +24,12 @@ uint64_t block_features(const struct vmm_virtio_block_config *config)
         bits |= BIT(VIRTIO_BLK_F_MQ);
     if (config->read_only)
         return bits | BIT(VIRTIO_BLK_F_RO);
-    return bits | BIT(VIRTIO_BLK_F_CONFIG_WCE) | BIT(VIRTIO_BLK_F_DISCARD) |
-           BIT(VIRTIO_BLK_F_WRITE_ZEROES);
+    bits |= BIT(VIRTIO_BLK_F_CONFIG_WCE);
+    if (!config->backend || config->backend->discard)
+        bits |= BIT(VIRTIO_BLK_F_DISCARD);
+    if (!config->backend || config->backend->write_zeroes)
+        bits |= BIT(VIRTIO_BLK_F_WRITE_ZEROES);
+    return bits;
 }
 
 void block_read_config(struct vmm_virtio *virtio, uint32_t offset, void *bytes,
@@ -31,7 +39,8 @@ void block_read_config(struct vmm_virtio *virtio, uint32_t offset, void *bytes,
     const struct block_file *file = &block->file;
     struct virtio_blk_config config = {
         .capacity = file->size / SECTOR_BYTES,
-        .size_max = SEGMENT_BYTES_MAX,
+        .size_max =
+            block->has_backend ? BACKEND_SEGMENT_BYTES_MAX : SEGMENT_BYTES_MAX,
         .seg_max = SEGMENTS_MAX,
         .blk_size = file->logical_bytes,
         .physical_block_exp =
@@ -40,10 +49,10 @@ void block_read_config(struct vmm_virtio *virtio, uint32_t offset, void *bytes,
         .wce = block->write_back,
         .num_queues = (uint16_t)virtio->queue_count,
         .max_discard_sectors = BLOCK_DISCARD_SECTORS,
-        .max_discard_seg = BLOCK_RANGES_MAX,
+        .max_discard_seg = VMM_BLOCK_RANGES_MAX,
         .discard_sector_alignment = file->physical_bytes / SECTOR_BYTES,
         .max_write_zeroes_sectors = BLOCK_ZEROES_SECTORS,
-        .max_write_zeroes_seg = BLOCK_RANGES_MAX,
+        .max_write_zeroes_seg = VMM_BLOCK_RANGES_MAX,
         .write_zeroes_may_unmap = 1,
     };
 

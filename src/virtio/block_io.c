@@ -58,7 +58,7 @@ static ssize_t move(const struct block_file *file, const struct block_io *io,
     ssize_t moved;
 
     do {
-        if (io->op == BLOCK_READ)
+        if (io->op == VMM_BLOCK_READ)
             moved = preadv2(file->fd, pieces, count, offset, 0);
         else
             moved = pwritev2(file->fd, pieces, count, offset,
@@ -75,7 +75,7 @@ static void copy(const struct block_io *io, uint8_t *buffer, size_t len)
     for (int i = io->first; len; i++) {
         size_t part = (size_t)min_u64(io->pieces[i].iov_len, len);
 
-        if (io->op == BLOCK_READ)
+        if (io->op == VMM_BLOCK_READ)
             memcpy(io->pieces[i].iov_base, buffer, part);
         else
             memcpy(buffer, io->pieces[i].iov_base, part);
@@ -95,14 +95,14 @@ static int bounce(const struct block_file *file, struct block_io *io)
     while (io->len) {
         struct iovec piece = {buffer, (size_t)min_u64(io->len, BOUNCE_BYTES)};
 
-        if (io->op == BLOCK_WRITE)
+        if (io->op == VMM_BLOCK_WRITE)
             copy(io, buffer, piece.iov_len);
         ssize_t moved = move(file, io, &piece, 1);
         if (moved < 0) {
             rc = (int)moved;
             break;
         }
-        if (io->op == BLOCK_READ)
+        if (io->op == VMM_BLOCK_READ)
             copy(io, buffer, (size_t)moved);
         block_io_advance(io, (uint64_t)moved);
     }
@@ -134,7 +134,7 @@ static int flush(const struct block_file *file)
 }
 
 static int allocate(const struct block_file *file, int mode,
-                    const struct block_range *range)
+                    const struct vmm_block_range *range)
 {
     int rc;
 
@@ -153,7 +153,7 @@ static bool is_not_supported(int rc)
 /* A driver that discards gives up what was there.  A host that cannot take it
  * keeps it: that is no failure. */
 static int discard(const struct block_file *file,
-                   const struct block_range *range)
+                   const struct vmm_block_range *range)
 {
     uint64_t bounds[] = {range->offset, range->len};
     int rc;
@@ -167,7 +167,7 @@ static int discard(const struct block_file *file,
 
 /* Zeroes by hand. */
 static int overwrite(const struct block_file *file,
-                     const struct block_range *range)
+                     const struct vmm_block_range *range)
 {
     void *zeroes;
     int rc = 0;
@@ -176,7 +176,7 @@ static int overwrite(const struct block_file *file,
         return -ENOMEM;
     memset(zeroes, 0, BOUNCE_BYTES);
     struct block_io io = {
-        .op = BLOCK_WRITE, .offset = range->offset, .len = range->len};
+        .op = VMM_BLOCK_WRITE, .offset = range->offset, .len = range->len};
     while (io.len && rc == 0) {
         struct iovec piece = {zeroes, (size_t)min_u64(io.len, BOUNCE_BYTES)};
         ssize_t moved = move(file, &io, &piece, 1);
@@ -191,7 +191,7 @@ static int overwrite(const struct block_file *file,
 }
 
 static int write_zeroes(const struct block_file *file,
-                        const struct block_range *range)
+                        const struct vmm_block_range *range)
 {
     int rc = -EOPNOTSUPP;
 
@@ -209,16 +209,17 @@ int block_io_perform(const struct block_file *file, struct block_io *io)
     int rc = 0;
 
     switch (io->op) {
-    case BLOCK_READ:
-    case BLOCK_WRITE:
+    case VMM_BLOCK_READ:
+    case VMM_BLOCK_WRITE:
         return read_or_write(file, io);
-    case BLOCK_FLUSH:
+    case VMM_BLOCK_FLUSH:
         return flush(file);
-    case BLOCK_DISCARD:
-    case BLOCK_WRITE_ZEROES:
+    case VMM_BLOCK_DISCARD:
+    case VMM_BLOCK_WRITE_ZEROES:
         for (unsigned i = 0; i < io->range_count && rc == 0; i++)
-            rc = io->op == BLOCK_DISCARD ? discard(file, &io->ranges[i])
-                                         : write_zeroes(file, &io->ranges[i]);
+            rc = io->op == VMM_BLOCK_DISCARD
+                     ? discard(file, &io->ranges[i])
+                     : write_zeroes(file, &io->ranges[i]);
         return rc == 0 && io->durable ? flush(file) : rc;
     }
     return -EINVAL;

@@ -55,7 +55,7 @@ static int find_pieces(struct block_io *io, const struct vmm_chain *chain)
     if (io->room < room && !make_room(io, room))
         return -ENOMEM;
     for (;;) {
-        if (io->op == BLOCK_READ)
+        if (io->op == VMM_BLOCK_READ)
             count = vmm_chain_writable_iovec(chain, 0, io->len, io->pieces,
                                              io->room);
         else
@@ -72,18 +72,20 @@ static int find_pieces(struct block_io *io, const struct vmm_chain *chain)
 }
 
 static uint8_t parse_data(struct block *block, struct block_request *request,
-                          enum block_op op, uint64_t sector, bool *wanted)
+                          enum vmm_block_op op, uint64_t sector, bool *wanted)
 {
     const struct vmm_chain *chain = request->chain;
     struct block_io *io = &request->io;
 
     io->op = op;
-    io->len = op == BLOCK_READ ? chain->writable_bytes - 1
-                               : chain->readable_bytes - HEADER_BYTES;
-    if (op == BLOCK_WRITE && block->file.read_only)
+    io->len = op == VMM_BLOCK_READ ? chain->writable_bytes - 1
+                                   : chain->readable_bytes - HEADER_BYTES;
+    if (op == VMM_BLOCK_WRITE && block->file.read_only)
         return VIRTIO_BLK_S_IOERR;
     if (io->len % SECTOR_BYTES ||
         !is_within(block, sector, io->len / SECTOR_BYTES))
+        return VIRTIO_BLK_S_IOERR;
+    if (block->has_backend && io->len > VMM_BLOCK_WORK_BYTES)
         return VIRTIO_BLK_S_IOERR;
     io->offset = sector * SECTOR_BYTES;
     if (find_pieces(io, chain))
@@ -102,7 +104,7 @@ static uint8_t parse_range(const struct block *block, struct block_io *io,
     uint64_t sector = load_le64(bytes);
     uint32_t count = load_le32(bytes + 8);
     uint32_t flags = load_le32(bytes + 12);
-    bool discards = io->op == BLOCK_DISCARD;
+    bool discards = io->op == VMM_BLOCK_DISCARD;
 
     if (flags & ~(discards ? 0u : VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP))
         return VIRTIO_BLK_S_UNSUPP;
@@ -110,22 +112,22 @@ static uint8_t parse_range(const struct block *block, struct block_io *io,
         !is_within(block, sector, count))
         return VIRTIO_BLK_S_IOERR;
     if (count)
-        io->ranges[io->range_count++] = (struct block_range){
+        io->ranges[io->range_count++] = (struct vmm_block_range){
             sector * SECTOR_BYTES, (uint64_t)count * SECTOR_BYTES, flags != 0};
     return VIRTIO_BLK_S_OK;
 }
 
 static uint8_t parse_ranges(struct block *block, struct block_request *request,
-                            enum block_op op, bool *wanted)
+                            enum vmm_block_op op, bool *wanted)
 {
     const struct vmm_chain *chain = request->chain;
-    uint8_t bytes[BLOCK_RANGES_MAX * RANGE_BYTES];
+    uint8_t bytes[VMM_BLOCK_RANGES_MAX * RANGE_BYTES];
     uint64_t len = chain->readable_bytes - HEADER_BYTES;
     struct block_io *io = &request->io;
 
     io->op = op;
     io->range_count = 0;
-    if (!vmm_virtio_has(&block->virtio, op == BLOCK_DISCARD
+    if (!vmm_virtio_has(&block->virtio, op == VMM_BLOCK_DISCARD
                                             ? VIRTIO_BLK_F_DISCARD
                                             : VIRTIO_BLK_F_WRITE_ZEROES))
         return VIRTIO_BLK_S_UNSUPP;
@@ -167,24 +169,37 @@ uint8_t block_request_parse(struct block *block, struct block_request *request,
     request->io.durable = is_durable(block);
     switch (load_le32(header)) {
     case VIRTIO_BLK_T_IN:
-        return parse_data(block, request, BLOCK_READ, load_le64(header + 8),
+        return parse_data(block, request, VMM_BLOCK_READ, load_le64(header + 8),
                           wanted);
     case VIRTIO_BLK_T_OUT:
-        return parse_data(block, request, BLOCK_WRITE, load_le64(header + 8),
-                          wanted);
+        return parse_data(block, request, VMM_BLOCK_WRITE,
+                          load_le64(header + 8), wanted);
     case VIRTIO_BLK_T_FLUSH:
-        request->io.op = BLOCK_FLUSH;
+        request->io.op = VMM_BLOCK_FLUSH;
         *wanted = !block->file.read_only;
         return VIRTIO_BLK_S_OK;
     case VIRTIO_BLK_T_GET_ID:
         return tell_id(block, request);
     case VIRTIO_BLK_T_DISCARD:
-        return parse_ranges(block, request, BLOCK_DISCARD, wanted);
+        return parse_ranges(block, request, VMM_BLOCK_DISCARD, wanted);
     case VIRTIO_BLK_T_WRITE_ZEROES:
-        return parse_ranges(block, request, BLOCK_WRITE_ZEROES, wanted);
+        return parse_ranges(block, request, VMM_BLOCK_WRITE_ZEROES, wanted);
     default:
         return VIRTIO_BLK_S_UNSUPP;
     }
+}
+
+void block_request_sectors(const struct block_request *request,
+                           uint64_t *sector, uint64_t *sectors)
+{
+    const struct block_io *io = &request->io;
+    bool moves = io->op == VMM_BLOCK_READ || io->op == VMM_BLOCK_WRITE;
+
+    *sector = *sectors = 0;
+    if (io->op == VMM_BLOCK_FLUSH)
+        return;
+    *sector = (moves ? io->offset : io->ranges[0].offset) / SECTOR_BYTES;
+    *sectors = (moves ? io->len : io->ranges[0].len) / SECTOR_BYTES;
 }
 
 /* The status is the last byte that the driver has left for the device.  Of

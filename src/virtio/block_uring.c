@@ -57,18 +57,18 @@ static bool prepare(const struct block_uring *uring, struct io_uring_sqe *sqe,
     unsigned count = (unsigned)(io->count - io->first);
 
     switch (io->op) {
-    case BLOCK_READ:
+    case VMM_BLOCK_READ:
         io_uring_prep_readv(sqe, fd, pieces, count, io->offset);
         return true;
-    case BLOCK_WRITE:
+    case VMM_BLOCK_WRITE:
         io_uring_prep_writev2(sqe, fd, pieces, count, io->offset,
                               io->durable ? RWF_DSYNC : 0);
         return true;
-    case BLOCK_FLUSH:
+    case VMM_BLOCK_FLUSH:
         io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
         return true;
-    case BLOCK_DISCARD:
-    case BLOCK_WRITE_ZEROES:
+    case VMM_BLOCK_DISCARD:
+    case VMM_BLOCK_WRITE_ZEROES:
         break;
     }
     return false;
@@ -79,9 +79,9 @@ static bool prepare(const struct block_uring *uring, struct io_uring_sqe *sqe,
 static bool is_for_us(const struct block_uring *uring,
                       const struct block_io *io)
 {
-    if (io->op == BLOCK_FLUSH)
+    if (io->op == VMM_BLOCK_FLUSH)
         return true;
-    return (io->op == BLOCK_READ || io->op == BLOCK_WRITE) &&
+    return (io->op == VMM_BLOCK_READ || io->op == VMM_BLOCK_WRITE) &&
            io->count - io->first <= IOV_MAX &&
            block_io_is_aligned(uring->file, io);
 }
@@ -122,7 +122,7 @@ static void conclude(struct block_io *io, int result)
     io->rest = result == -EAGAIN || result == -EINTR;
     if (result < 0)
         io->result = result;
-    else if (io->op == BLOCK_FLUSH)
+    else if (io->op == VMM_BLOCK_FLUSH)
         io->result = 0;
     else if (result == 0 && io->len)
         io->result = -ENODATA; /* the file has become shorter */
