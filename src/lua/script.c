@@ -26,6 +26,7 @@ struct script {
     struct vmm_watch *wake_watch;
     bool in_handler;
     struct notifier *notifiers;
+    unsigned turn; /* of the events' delivery */
     struct spare spares[SPARE_STATES];
     size_t spare_count;
 };
@@ -216,6 +217,7 @@ void notifier_open(lua_State *L, struct notifier *notifier, int index)
     lua_setiuservalue(L, index, BOX_INNER);
     notifier->script = script;
     atomic_init(&notifier->bits, 0);
+    notifier->turn = script->turn;
     notifier->next = script->notifiers;
     script->notifiers = notifier;
 }
@@ -239,19 +241,27 @@ void notifier_close(struct notifier *notifier)
     notifier->script = NULL;
 }
 
-/* Call the functions of raised notifiers.  A function may open and close any
- * notifier, so the list is searched anew after each call. */
+/*
+ * Call the functions of raised notifiers.  A function may open and close any
+ * notifier, so the list is searched anew after each call.  One that is raised
+ * again meanwhile has to wait for the next turn: a guest that never rests must
+ * not keep all others from theirs.
+ */
 static int deliver(lua_State *L, struct script *script)
 {
     int calls = 0;
     struct notifier *notifier = script->notifiers;
+    unsigned turn = ++script->turn;
 
     while (notifier) {
-        unsigned bits = atomic_exchange(&notifier->bits, 0);
+        unsigned bits = 0;
+        if (notifier->turn != turn)
+            bits = atomic_exchange(&notifier->bits, 0);
         if (!bits) {
             notifier = notifier->next;
             continue;
         }
+        notifier->turn = turn;
         box_push(L, notifier->object);
         if (!lua_isnil(L, -1)) {
             lua_getiuservalue(L, -1, BOX_INNER);

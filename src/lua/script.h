@@ -56,6 +56,7 @@ struct notifier {
     struct script *script;
     atomic_uint bits;
     const void *object; /* its object's inner user value is the function */
+    unsigned turn;      /* in which it was called last */
     struct notifier *next;
 };
 
