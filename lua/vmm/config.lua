@@ -14,7 +14,8 @@
 --   console  "stdio", "capture", "pty", { file = path }, { unix = path } or a
 --            function(bytes); when not given: "capture"
 --   block    nil, or a list of { path =, readonly =, serial =, direct =,
---            queues =, io_uring =, format =, socket = }; serial may be nil, one
+--            queues =, io_uring =, bandwidth =, iops =, burst =, format =,
+--            socket = }, and of what vmm.block returns; serial may be nil, one
 --            of path and socket is
 --   virtio_console  nil, or { to = as console, ports = { { name =, to = }, ... },
 --            cols =, rows = }; cols and rows may be nil
@@ -174,8 +175,12 @@ local function list_of_value(option, given)
             return nil, where_in() .. ": " .. text.show(item) .. " is not a table"
         end
         local message
-        list[index], message = config.section(option, sorted(item),
-            parameter.from_value, where_in)
+        if option.objects and require(option.objects).is(item) then
+            list[index] = item
+        else
+            list[index], message = config.section(option, sorted(item),
+                parameter.from_value, where_in)
+        end
         if message then
             return nil, message
         end

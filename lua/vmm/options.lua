@@ -10,6 +10,8 @@
 -- `optional`: what it describes is not there unless it is given, even without a required parameter.
 -- `repeatable` ones may be given several times; a table has a list of them.
 -- `features` lists the blocks that must be built in for it (vmm.features).
+-- `objects` names a module whose is(item) says that an item of a list is one of its own and no
+-- table of parameters.
 -- `check` names a module whose mistake(values) says what is wrong with
 -- parameters that are right by themselves, or nil.
 -- `machine` marks the options that vmm.vm{...} has as well, which has those of
@@ -139,6 +141,15 @@ local block = {
     { name = "socket", type = "path", metavar = "PATH", default_text = "none",
       help = "instead of path: the socket of a daemon (vhost-user-blk) that"
         .. " runs already" },
+    { name = "bandwidth", type = "integer", metavar = "BYTES", min = 0,
+      max = 1 << 50, default = 0, default_text = "0: no limit",
+      help = "bytes a second at the most" },
+    { name = "iops", type = "integer", metavar = "N", min = 0, max = 1 << 30,
+      default = 0, default_text = "0: no limit",
+      help = "requests a second at the most" },
+    { name = "burst", type = "number", metavar = "SECONDS", min = 0, max = 3600,
+      default = 1, help = "how many seconds' worth of bandwidth and iops may"
+        .. " come at once, after a rest" },
 }
 
 local rng = {
@@ -240,7 +251,7 @@ options.list = {
       max_bytes = 32, help = "name of the machine, seen in thread names" },
     { name = "block", aliases = { "blk" }, machine = true,
       repeatable = true, optional = true, features = { "virtio" }, params = block,
-      check = "vmm.virtio_block",
+      check = "vmm.virtio_block", objects = "vmm.virtio_block_backend",
       help = "a disk (virtio): /dev/vda, /dev/vdb and so on;"
         .. " repeatable" },
     { name = "virtio_console", aliases = { "virtio-console" }, machine = true,

@@ -4,9 +4,10 @@
 local block = require "vmm.virtio_block"
 local config = require "vmm.config"
 local parse = require "vmm.cli.parse"
+local vmm = require "vmm"
 
 local DEFAULTS = { path = "a.img", readonly = false, direct = false, queues = 1, io_uring = true,
-    format = "raw" }
+    bandwidth = 0, iops = 0, burst = 1, format = "raw" }
 
 describe("the command line of a kernel without an initrd", function()
     local function with(text, readonly, kernel)
@@ -44,7 +45,8 @@ describe("block", function()
         local checked = assert(config.check { block = { { path = "a.img" },
             { path = "b.img", readonly = true, serial = "x", num_queues = 4 } } })
         assert.same({ DEFAULTS, { path = "b.img", readonly = true, serial = "x", direct = false,
-            queues = 4, io_uring = true, format = "raw" } }, checked.block)
+            queues = 4, io_uring = true, bandwidth = 0, iops = 0, burst = 1,
+            format = "raw" } }, checked.block)
         assert.same(checked, config.check(checked))
     end)
 
@@ -54,6 +56,8 @@ describe("block", function()
             ["block[1]: \"a.img\" is not a table"] = { "a.img" },
             ["block[1].queues: 17 is out of range; allowed: 1 to 16"] =
                 { { path = "a", queues = 17 } },
+            ["block[1].burst: -1 is out of range; allowed: 0 to 3600"] =
+                { { path = "a", burst = -1 } },
         } do
             assert.same({ nil, message }, { config.check { block = given } })
         end
@@ -64,10 +68,47 @@ describe("block", function()
         end
     end)
 
+    it("takes disks made of functions among the others", function()
+        local disk = vmm.block { read = print, size = 512 }
+        local checked = assert(config.check { block = { { path = "a.img" }, disk } })
+        assert.equal(disk, checked.block[2])
+        assert.same(checked, config.check(checked))
+    end)
+
     it("is given once for each disk on the command line", function()
         local command = assert(parse { "--kernel", "path=k", "--block", "path=a.img",
             "--blk=path=b,ro.img,readonly=true" })
         assert.same({ DEFAULTS, { path = "b,ro.img", readonly = true, direct = false, queues = 1,
-            io_uring = true, format = "raw" } }, command.config.block)
+            io_uring = true, bandwidth = 0, iops = 0, burst = 1,
+            format = "raw" } }, command.config.block)
+    end)
+end)
+
+describe("vmm.block", function()
+    it("says what it takes", function()
+        for message, given in pairs {
+            ["vmm.block: read must be a function, not nil"] = { size = 512 },
+            ["vmm.block: read must be a function, not 5"] = { read = 5, size = 512 },
+            ["vmm.block: size must be an integer, not nil"] = { read = print },
+            ["vmm.block: size must be a multiple of 512 bytes, not 1000"] =
+                { read = print, size = 1000 },
+            ["vmm.block: write must be a function, for readonly is false, not nil"] =
+                { read = print, size = 512, readonly = false },
+        } do
+            local ok, raised = pcall(vmm.block, given)
+            assert.is_false(ok)
+            assert.matches(message, raised, 1, true)
+        end
+        local ok, raised = pcall(function() vmm.block { raed = print } end)
+        assert.is_false(ok)
+        assert.matches("virtio_block_spec%.lua:%d+: vmm%.block: unknown option \"raed\", did you "
+            .. "mean \"read\"%? valid: read, write, ", raised)
+    end)
+
+    it("is read-only without a function that writes", function()
+        assert.is_true(vmm.block({ read = print, size = 512 }).options.readonly)
+        assert.is_false(vmm.block({ read = print, write = print, size = 512 }).options.readonly)
+        assert.is_true(vmm.block({ read = print, write = print, size = 512,
+            readonly = true }).options.readonly)
     end)
 end)
