@@ -2,8 +2,6 @@
 /* A block device whose requests somebody else carries out: what is handed out,
  * what comes back, and what is bounded. */
 #include <errno.h>
-#include <pthread.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -380,115 +378,6 @@ static void it_is_closed_with_requests_that_are_taken(void **state)
         -ENOENT);
 }
 
-/* ---- while a driver resets it ---- */
-
-struct worker {
-    struct remote *r;
-    atomic_bool ending;
-};
-
-static void *work_main(void *argument)
-{
-    struct worker *worker = argument;
-    struct vmm_virtio *virtio = worker->r->d.host.virtio;
-    struct vmm_block_question question;
-    struct vmm_block_work work;
-    uint8_t bytes[SECTOR] = {0};
-
-    while (!worker->ending) {
-        while (vmm_virtio_block_question(virtio, &question))
-            vmm_virtio_block_decide(virtio, question.id, OK, 0);
-        while (vmm_virtio_block_take(virtio, &work)) {
-            vmm_virtio_block_data(virtio, work.id, bytes, sizeof(bytes));
-            vmm_virtio_block_finish(virtio, work.id, OK, bytes, SECTOR);
-        }
-    }
-    return NULL;
-}
-
-#define REQUESTS 6
-
-static vmm_gpa_t place_of(unsigned i)
-{
-    return MIB * (i + 1);
-}
-
-/* Requests that stay where they are in memory, each with all its parts, so that
- * a driver writes nothing that the device may be reading. */
-static void lay_out(struct disk *d)
-{
-    static const uint32_t types[] = {VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT,
-                                     VIRTIO_BLK_T_FLUSH};
-    struct driver *driver = &d->host.driver;
-
-    for (unsigned i = 0; i < REQUESTS; i++) {
-        struct virtio_blk_outhdr header = {.type = types[i % 3], .sector = i};
-        vmm_gpa_t at = place_of(i);
-        bool moves = header.type != VIRTIO_BLK_T_FLUSH;
-
-        MUST(vmm_memory_write(driver->memory, at, &header, sizeof(header)));
-        driver_desc_at(driver, at + 4096, 0, at, 16, OUT, moves ? 1 : 2);
-        driver_desc_at(driver, at + 4096, 1, at + 8192, SECTOR,
-                       header.type == VIRTIO_BLK_T_IN ? IN : OUT, 2);
-        driver_desc_at(driver, at + 4096, 2, at + 512, 1, VRING_DESC_F_WRITE,
-                       0);
-    }
-}
-
-static void offer_some(struct disk *d, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++)
-        driver_offer_buffer(&d->host.driver, (uint16_t)i, place_of(i) + 4096,
-                            3 * 16, VRING_DESC_F_INDIRECT);
-    put(&d->host, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
-}
-
-/* The loop has a thread, as has who carries requests out; a fault and a limit
- * come and go. */
-static void resets_while_all_work_on_it_leave_it_whole(void **state)
-{
-    struct remote *r = *state;
-    struct vmm_virtio *virtio;
-    struct worker worker = {.r = r};
-    pthread_t thread;
-    struct vmm_block_fault late = {
-        .ops = 1u << VMM_BLOCK_READ, .last = UINT64_MAX, .nth = 2, .times = 3};
-
-    attach(r);
-    lay_out(&r->d);
-    virtio = r->d.host.virtio;
-    MUST(vmm_loop_start_thread(r->d.host.loop, "io", NULL));
-    assert_int_equal(pthread_create(&thread, NULL, work_main, &worker), 0);
-    for (unsigned i = 0; i < 10000; i++) {
-        unsigned id;
-
-        bring_up(&r->d.host, FLUSH_BIT | INDIRECT_BIT);
-        vmm_virtio_block_ask(virtio, i & 4);
-        vmm_virtio_block_limit(virtio,
-                               &(struct vmm_limit){0, i & 8 ? 1000 : 0, 1});
-        late.delay_ns = i % 100 * 1000;
-        MUST(vmm_virtio_block_fault(virtio, &late, &id, NULL));
-        offer_some(&r->d, 1 + i % REQUESTS);
-        if (i & 2)
-            sched_yield();
-        if (i & 1)
-            vmm_virtio_block_fault_remove(virtio, id);
-        put(&r->d.host, VIRTIO_MMIO_STATUS, 0);
-        vmm_virtio_block_fault_remove(virtio, id);
-    }
-    vmm_virtio_block_ask(virtio, false);
-    vmm_virtio_block_limit(virtio, &(struct vmm_limit){0});
-    bring_up(&r->d.host, FLUSH_BIT);
-    disk_offer(&r->d, VIRTIO_BLK_T_IN, 0, BUFFER, SECTOR, IN);
-    uint32_t id, len;
-    while (!driver_collect(&r->d.host.driver, &id, &len))
-        sched_yield();
-    assert_int_equal(disk_status(&r->d), OK);
-    worker.ending = true;
-    pthread_join(thread, NULL);
-    vmm_loop_stop_thread(r->d.host.loop);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -506,7 +395,6 @@ int main(void)
         TEST(what_is_taken_at_a_time_is_bounded),
         TEST(its_size_is_what_it_says),
         TEST(it_is_closed_with_requests_that_are_taken),
-        TEST(resets_while_all_work_on_it_leave_it_whole),
     };
 
     return cmocka_run_group_tests_name("virtio_block_backend", tests, NULL,
