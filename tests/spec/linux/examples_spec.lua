@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- The examples that boot Linux, run as a user runs them, and the program's own command line.
 
+local guests = require "vmm.guests"
 local linux = require "tests.spec.support.linux"
 local process = require "vmm.process"
 local vmm = require "vmm"
@@ -37,6 +38,24 @@ describe("an example", function()
             .. "Call Trace:\n", output)
         assert.matches("\n do_syscall_64%+0x%x+\n", output)
         assert.matches("\nended: poweroff\n$", output)
+    end)
+
+    it("08-overlay keeps what the guest writes, and the image as it is", function()
+        local initrd = linux.initramfs {
+            kernel = assert(guests.kernel "cloud-amd64"), modules = { "virtio_mmio", "virtio_blk" },
+        }
+        local image = os.tmpname()
+        local file <close> = assert(io.open(image, "w+b"))
+        local bytes = ("image "):rep(512 * 4096 // 6 + 1):sub(1, 512 * 4096)
+        assert(file:write(bytes))
+        assert(file:flush())
+        local output, code = run("examples/08-overlay.lua", linux.bzimage(), initrd, image)
+        file:seek "set"
+        assert.is_true(file:read "a" == bytes)
+        os.remove(image)
+        assert.equal(0, code, output)
+        assert.matches("\non the overlay\r?\n", output)
+        assert.matches("\n%-%- ended: poweroff, %d%d+ sectors of the overlay are in use\n$", output)
     end)
 
     it("frontend.c boots Linux by one call", function()
