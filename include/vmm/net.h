@@ -23,6 +23,10 @@
 
 struct vmm_net;
 
+/* The directions, as a guest sees them. */
+#define VMM_NET_TX (1u << 0)
+#define VMM_NET_RX (1u << 1)
+
 /* What a backend tells its device, on any thread; they may not call the
  * backend. */
 struct vmm_net_events {
@@ -135,6 +139,12 @@ VMM_API void vmm_link_free(struct vmm_link *link);
 /* A new port; -ENOSPC: there are VMM_LINK_PORTS_MAX. */
 VMM_API int vmm_link_port(struct vmm_link *link, struct vmm_net **net,
                           struct vmm_error *err);
+
+struct vmm_net_fault;
+/* What ports send from now on meets this fault (vmm/net_fault.h) before any
+ * other port or the capture sees it; NULL: none.  Any thread. */
+VMM_API void vmm_link_set_fault(struct vmm_link *link,
+                                struct vmm_net_fault *fault);
 
 struct vmm_link_stats {
     unsigned ports;

@@ -26,6 +26,12 @@ VMM_API int vmm_virtio_net_new(const struct vmm_virtio_net_config *config,
  * thread. */
 VMM_API void vmm_virtio_net_set_link(struct vmm_virtio *virtio, bool up);
 
+struct vmm_net_fault;
+/* Frames of these directions (VMM_NET_TX | VMM_NET_RX) meet this fault from
+ * now on; NULL: none.  Any thread. */
+VMM_API void vmm_virtio_net_set_fault(struct vmm_virtio *virtio, unsigned ways,
+                                      struct vmm_net_fault *fault);
+
 struct vmm_virtio_net_stats {
     uint64_t rx_frames, rx_bytes; /* to the guest, without headers */
     uint64_t rx_dropped;          /* its buffers were too small or no RAM */

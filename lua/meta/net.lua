@@ -30,6 +30,37 @@ function nic:set_link(up) end
 ---@return { mac: string, backend: string, link: boolean, rx_frames: integer, rx_bytes: integer, rx_dropped: integer, tx_frames: integer, tx_bytes: integer, tx_dropped: integer }
 function nic:stats() end
 
+---Frames meet a fault from now on, which takes the place of an earlier one in the same direction.  By
+---chance, from 0 to 1 each: drop; duplicate; corrupt (one bit is another); reorder (it comes after
+---the next, or 100 ms late); and late: every frame by delay_ms plus up to jitter_ms.  The same frames
+---in the same order meet the same fate for a seed (1).  Or a function says what becomes of each: a
+---frame waits until the script comes to answer; no vCPU does.  Up to 4096 frames (4 MiB) are held in
+---a direction, more are dropped.
+---@param what vmm.net_fault_options | fun(frame: string, direction: "tx"|"rx"): vmm.net_fault_answer
+---@return vmm.net_fault? fault, string? message, string? code
+function nic:fault(what) end
+
+---direction: of a nic, as its guest sees it: "tx", "rx", or "both".  [1]: a function, and nothing else
+---beside it but the direction.
+---@alias vmm.net_fault_options { drop?: number, duplicate?: number, corrupt?: number, reorder?: number, delay_ms?: number, jitter_ms?: number, seed?: integer, direction?: "tx"|"rx"|"both", [1]?: function }
+---nil: it passes.
+---@alias vmm.net_fault_answer nil | false | "drop" | "duplicate" | "corrupt" | "reorder" | { drop?: boolean, duplicate?: boolean, corrupt?: boolean, reorder?: boolean, delay_ms?: number }
+
+---What makes a network unreliable.
+---@class vmm.net_fault
+local net_fault = {}
+---Ends it; what is delayed still comes.  Idempotent.
+function net_fault:remove() end
+---What it has judged, and what became of it.  overflowed: dropped, for too many were held.
+---@return { frames: integer, dropped: integer, duplicated: integer, corrupted: integer, reordered: integer, delayed: integer, overflowed: integer }
+function net_fault:stats() end
+
+---A fault, for the building blocks: virtio:net_fault(fault, "tx" | "rx").  It ends when it is
+---collected.
+---@param options vmm.net_fault_options
+---@return vmm.net_fault? fault, string? message, string? code
+function vmm.net_fault(options) end
+
 ---The link of a name, made when there is none: a hub for the VMs of this process.  Between two ports
 ---nothing is lost while the receiver takes frames at all; of more, one that is full misses some.
 ---pcap: a new link's capture file, up to pcap_bytes (1 GiB).
@@ -45,6 +76,10 @@ function link:stats() end
 ---A port, for vmm.virtio_net.
 ---@return vmm.net? net, string? message, string? code
 function link:port() end
+---What its ports send meets a fault before any other port or the capture sees it: see nic:fault.
+---@param what vmm.net_fault_options | fun(frame: string, direction: "tx"): vmm.net_fault_answer
+---@return vmm.net_fault? fault, string? message, string? code
+function link:fault(what) end
 ---Forgets the name; what is connected stays so.
 function link:close() end
 

@@ -31,6 +31,7 @@ local vmm = {
     virtio_net = core.virtio_net,
     net_user = core.net_user,
     net_tap = core.net_tap,
+    net_fault = core.net_fault,
     virtio_balloon = core.virtio_balloon,
     virtio_balloon_set = core.virtio_balloon_set,
     virtio_balloon_actual = core.virtio_balloon_actual,

@@ -3,6 +3,7 @@
 
 local argument = require "vmm.argument"
 local core = require "vmm.core"
+local net_fault = require "vmm.net_fault"
 
 local link = {}
 
@@ -21,6 +22,14 @@ end
 --- A port, for vmm.virtio_net; or nil, message, code.
 function Link:port()
     return self.core:port()
+end
+
+--- What ports send meets a fault from now on: see nic:fault; a function's direction is "tx".
+-- @return the fault: fault:remove(), fault:stats(); or nil, message, code
+function Link:fault(what)
+    return net_fault.put(self, what, false, function(fault, direction)
+        if direction == "tx" then self.core:set_fault(fault) end
+    end)
 end
 
 --- Forgets the name: another link may have it.  What is connected stays so.

@@ -3,6 +3,7 @@
 
 local core = require "vmm.core"
 local link = require "vmm.link"
+local net_fault = require "vmm.net_fault"
 
 local net = {}
 
@@ -86,6 +87,16 @@ Nic.__index = Nic
 --- Plugs the cable in (true) or pulls it (false).
 function Nic:set_link(up)
     self.virtio:net_link(up)
+end
+
+--- Frames meet a fault from now on, by chance: { drop =, duplicate =, corrupt =, reorder =
+-- (probabilities), delay_ms =, jitter_ms =, seed = }, or as a function says of each; direction =
+-- "tx", "rx" or "both". It takes the place of an earlier one.
+-- @return the fault: fault:remove(), fault:stats(); or nil, message, code
+function Nic:fault(what)
+    return net_fault.put(self, what, true, function(fault, direction)
+        self.virtio:net_fault(fault, direction)
+    end)
 end
 
 --- What it has done: { mac =, backend =, link =, rx_frames =, rx_bytes =, rx_dropped =,

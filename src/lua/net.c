@@ -95,6 +95,13 @@ static int link_stats(lua_State *L)
     return 1;
 }
 
+/* link:set_fault(fault or nil) */
+static int link_set_fault(lua_State *L)
+{
+    vmm_link_set_fault(check_link(L), check_net_fault(L, 2));
+    return 0;
+}
+
 /* Its ports live on. */
 static int link_close(lua_State *L)
 {
@@ -108,8 +115,10 @@ static int link_close(lua_State *L)
 static void link_open(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"port", link_port},  {"stats", link_stats},   {"close", link_close},
-        {"__gc", link_close}, {"__close", link_close}, {NULL, NULL}};
+        {"port", link_port},   {"stats", link_stats},
+        {"close", link_close}, {"set_fault", link_set_fault},
+        {"__gc", link_close},  {"__close", link_close},
+        {NULL, NULL}};
     static const struct class class = {.name = LINK_CLASS, .methods = methods};
 
     class_open(L, &class);
@@ -126,4 +135,5 @@ void net_open(lua_State *L)
     lua_pushcfunction(L, net_tap_new);
     lua_setfield(L, -2, "net_tap");
     link_open(L);
+    net_fault_open(L);
 }

@@ -6,8 +6,10 @@
 #include "lua/classes.h"
 
 #include <vmm/net.h>
+#include <vmm/net_fault.h>
 
-#define NET_CLASS "vmm.net"
+#define NET_CLASS       "vmm.net"
+#define NET_FAULT_CLASS "vmm.net_fault"
 
 /* What a backend's userdata holds. */
 struct net_box {
@@ -17,8 +19,12 @@ struct net_box {
 /* Push one that has none yet. */
 struct net_box *net_box_new(lua_State *L);
 
+/* An argument that is a fault; nil: NULL. */
+struct vmm_net_fault *check_net_fault(lua_State *L, int arg);
+
 /* Each adds its constructors to the table on top. */
 void net_open(lua_State *L);
+void net_fault_open(lua_State *L);
 void net_user_open(lua_State *L);
 
 #endif

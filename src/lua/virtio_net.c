@@ -111,10 +111,24 @@ static int virtio_net_info(lua_State *L)
     return 1;
 }
 
+/* virtio:net_fault(fault or nil, "tx" | "rx") */
+static int virtio_net_fault(lua_State *L)
+{
+    static const char *const names[] = {"tx", "rx", NULL};
+    static const unsigned ways[] = {VMM_NET_TX, VMM_NET_RX};
+    struct vmm_virtio *virtio = check_net(L);
+    struct vmm_net_fault *fault = check_net_fault(L, 2);
+
+    vmm_virtio_net_set_fault(virtio, ways[luaL_checkoption(L, 3, NULL, names)],
+                             fault);
+    return 0;
+}
+
 void virtio_net_open(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"net_link", virtio_net_link},
                                        {"net_info", virtio_net_info},
+                                       {"net_fault", virtio_net_fault},
                                        {NULL, NULL}};
 
     class_extend(L, VIRTIO_CLASS, methods);

@@ -9,6 +9,7 @@
 #include <vmm/pcap.h>
 
 #include "net/frames.h"
+#include "net/wire.h"
 
 struct port {
     struct vmm_net net;
@@ -31,6 +32,8 @@ struct vmm_link {
     struct port *ports;
     struct vmm_pcap *capture; /* or NULL */
     struct vmm_link_stats stats;
+    struct fault_slot fault; /* of what ports send */
+    uint64_t made;           /* ports, so far */
 };
 
 static struct port *port_of(struct vmm_net *net)
@@ -210,6 +213,7 @@ static void link_unref(struct vmm_link *link)
     if (!last)
         return;
     pthread_mutex_destroy(&link->lock);
+    fault_slot_fini(&link->fault);
     vmm_pcap_close(link->capture);
     free(link);
 }
@@ -242,9 +246,26 @@ static const struct vmm_net_ops port_ops = {
     .destroy = port_destroy,
 };
 
+/* Among the link's; false: it has no room. */
+static bool join(struct vmm_link *link, struct port *port, uint64_t *number)
+{
+    pthread_mutex_lock(&link->lock);
+    bool room = link->stats.ports < VMM_LINK_PORTS_MAX;
+    if (room) {
+        port->next = link->ports;
+        link->ports = port;
+        link->stats.ports++;
+        link->references++;
+        *number = link->made++;
+    }
+    pthread_mutex_unlock(&link->lock);
+    return room;
+}
+
 int vmm_link_port(struct vmm_link *link, struct vmm_net **net,
                   struct vmm_error *err)
 {
+    struct wire_config wire = {.tx = &link->fault};
     struct port *port = calloc(1, sizeof(*port));
 
     vmm_error_clear(err);
@@ -255,23 +276,15 @@ int vmm_link_port(struct vmm_link *link, struct vmm_net **net,
     }
     port->net.ops = &port_ops;
     port->link = link;
-    pthread_mutex_lock(&link->lock);
-    bool full = link->stats.ports == VMM_LINK_PORTS_MAX;
-    if (!full) {
-        port->next = link->ports;
-        link->ports = port;
-        link->stats.ports++;
-        link->references++;
-    }
-    pthread_mutex_unlock(&link->lock);
-    if (full) {
+    if (!join(link, port, &wire.stream)) {
         frames_fini(&port->frames);
         free(port);
         return vmm_error_set(err, ENOSPC, "link: it has %d ports already",
                              VMM_LINK_PORTS_MAX);
     }
-    *net = &port->net;
-    return 0;
+    wire.inner = &port->net;
+    *net = wire_new(&wire);
+    return *net ? 0 : vmm_error_set(err, ENOMEM, "link: out of memory");
 }
 
 int vmm_link_new(struct vmm_pcap *capture, struct vmm_link **link,
@@ -284,6 +297,7 @@ int vmm_link_new(struct vmm_pcap *capture, struct vmm_link **link,
         return vmm_error_set(err, ENOMEM, "link: out of memory");
     }
     pthread_mutex_init(&(*link)->lock, NULL);
+    fault_slot_init(&(*link)->fault);
     (*link)->references = 1;
     (*link)->capture = capture;
     return 0;
@@ -295,6 +309,11 @@ void vmm_link_free(struct vmm_link *link)
         return;
     pthread_mutex_lock(&link->lock);
     link_unref(link);
+}
+
+void vmm_link_set_fault(struct vmm_link *link, struct vmm_net_fault *fault)
+{
+    fault_slot_set(&link->fault, fault);
 }
 
 void vmm_link_stats(struct vmm_link *link, struct vmm_link_stats *stats)

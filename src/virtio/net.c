@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "net/wire.h"
 #include "virtio/net.h"
 
 #define BIT(number) (UINT64_C(1) << (number))
@@ -94,6 +95,8 @@ static void net_destroy(struct vmm_virtio *virtio)
     struct net *net = net_of(virtio);
 
     vmm_net_free(net->backend);
+    fault_slot_fini(&net->tx_fault);
+    fault_slot_fini(&net->rx_fault);
     vmm_pcap_close(net->capture);
     free(net);
 }
@@ -122,6 +125,17 @@ void vmm_virtio_net_set_link(struct vmm_virtio *virtio, bool up)
         vmm_virtio_config_changed(virtio);
     }
     vmm_virtio_leave(virtio);
+}
+
+void vmm_virtio_net_set_fault(struct vmm_virtio *virtio, unsigned ways,
+                              struct vmm_net_fault *fault)
+{
+    struct net *net = net_of(virtio);
+
+    if (ways & VMM_NET_TX)
+        fault_slot_set(&net->tx_fault, fault);
+    if (ways & VMM_NET_RX)
+        fault_slot_set(&net->rx_fault, fault);
 }
 
 void vmm_virtio_net_info(struct vmm_virtio *virtio,
@@ -184,6 +198,20 @@ static int set_up(struct net *net, const struct vmm_virtio_net_config *config,
     return rc;
 }
 
+static int join_network(struct net *net,
+                        const struct vmm_virtio_net_config *config,
+                        struct vmm_error *err)
+{
+    const struct vmm_net_events events = {on_frames, on_room, &net->virtio};
+    const struct wire_config wire = {
+        .inner = config->net, .tx = &net->tx_fault, .rx = &net->rx_fault};
+
+    net->backend = wire_new(&wire);
+    if (!net->backend)
+        return vmm_error_set(err, ENOMEM, "virtio-net: out of memory");
+    return net->backend->ops->open(net->backend, config->loop, &events, err);
+}
+
 int vmm_virtio_net_new(const struct vmm_virtio_net_config *config,
                        struct vmm_virtio **virtio, struct vmm_error *err)
 {
@@ -198,10 +226,10 @@ int vmm_virtio_net_new(const struct vmm_virtio_net_config *config,
         free(net);
         return rc;
     }
-    const struct vmm_net_events events = {on_frames, on_room, &net->virtio};
-    net->backend = config->net;
+    fault_slot_init(&net->tx_fault);
+    fault_slot_init(&net->rx_fault);
     net->capture = config->capture;
-    rc = net->backend->ops->open(net->backend, config->loop, &events, err);
+    rc = join_network(net, config, err);
     if (rc) {
         vmm_virtio_unref(&net->virtio);
         return rc;

@@ -9,6 +9,7 @@
 #include <vmm/pcap.h>
 #include <vmm/virtio_net.h>
 
+#include "net/fault.h"
 #include "virtio/device.h"
 
 enum { NET_RX, NET_TX };
@@ -18,7 +19,8 @@ enum { NET_RX, NET_TX };
 
 struct net {
     struct vmm_virtio virtio;
-    struct vmm_net *backend;
+    struct vmm_net *backend; /* a wire around it, where faults are */
+    struct fault_slot tx_fault, rx_fault;
     struct vmm_pcap *capture; /* or NULL */
     bool open;                /* the backend is */
     struct virtio_net_config config;

@@ -14,6 +14,7 @@
 #include <vmm/pcap.h>
 
 #include "net_driver.h"
+#include "net_ends.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define PACKETS 50000u
@@ -21,50 +22,11 @@
 #define PACKETS 1000000u
 #endif
 
-/* A port, opened, and what it was told. */
-struct end {
-    struct vmm_net *net;
-    unsigned frames, room; /* atomic */
-};
-
 struct fixture {
     struct vmm_loop *loop;
     struct vmm_link *link;
     struct end ends[3];
 };
-
-static void on_frames(void *context)
-{
-    __atomic_add_fetch(&((struct end *)context)->frames, 1, __ATOMIC_SEQ_CST);
-}
-
-static void on_room(void *context)
-{
-    __atomic_add_fetch(&((struct end *)context)->room, 1, __ATOMIC_SEQ_CST);
-}
-
-static void open_end(struct end *end, struct vmm_link *link,
-                     struct vmm_loop *loop)
-{
-    const struct vmm_net_events events = {on_frames, on_room, end};
-    struct vmm_error err;
-
-    *end = (struct end){0};
-    if (vmm_link_port(link, &end->net, &err) ||
-        end->net->ops->open(end->net, loop, &events, &err) ||
-        end->net->ops->start(end->net, 0))
-        fail_msg("%s", err.text);
-}
-
-static void close_end(struct end *end)
-{
-    if (!end->net)
-        return;
-    end->net->ops->stop(end->net);
-    end->net->ops->close(end->net);
-    vmm_net_free(end->net);
-    end->net = NULL;
-}
 
 static int set_up(void **state)
 {
@@ -89,28 +51,6 @@ static int tear_down(void **state)
         close_end(&f->ends[i]);
     vmm_loop_free(f->loop);
     return 0;
-}
-
-static int send_one(struct end *end, uint32_t number, size_t len)
-{
-    static uint8_t rest[VMM_NET_FRAME_MAX];
-    const struct iovec frame[] = {
-        {&number, sizeof(number)}, {NULL, 0}, {rest, len - sizeof(number)}};
-
-    return end->net->ops->send(end->net, frame, 3);
-}
-
-/* Take the next frame: its number and length. */
-static bool take(struct end *end, uint32_t *number, size_t *len)
-{
-    const uint8_t *frame;
-
-    *len = end->net->ops->peek(end->net, &frame);
-    if (!*len)
-        return false;
-    memcpy(number, frame, sizeof(*number));
-    end->net->ops->take(end->net);
-    return true;
 }
 
 static uint64_t dropped(struct fixture *f)
