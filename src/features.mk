@@ -31,8 +31,8 @@ $(call block,tap,src/devices/bus_tap.c src/lua/lua_tap.c,,,,,bus_tap)
 $(call block,doorbell,src/lua/doorbell.c)
 
 $(call block,virtio,src/virtio/*.c src/lua/virtio*.c src/net/[!s]*.c src/lua/net.c \
-	src/lua/net_fault.c, \
-	lua/vmm/virtio*.lua lua/vmm/link.lua lua/vmm/net_fault.lua,-luring,liburing-dev,acpi,virt* net*)
+	src/lua/net_fault.c src/lua/net_station.c, \
+	lua/vmm/virtio*.lua lua/vmm/link.lua lua/vmm/net_fault.lua lua/vmm/station.lua,-luring,liburing-dev,acpi,virt* net*)
 $(call block,user_net,src/net/slirp*.c src/lua/net_user.c,,,libslirp-dev,virtio,net_user)
 # (The tests of virtio devices drive them over both transports.)
 $(call block,pci,src/pci/*.c src/virtio/pci*.c src/lua/pci.c,lua/vmm/pci.lua,,,virtio,pci* virtio_*)

@@ -2,7 +2,7 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- The API of networks: the option net of vmm.vm, links between VMs, and the building blocks.
 
----One device of vmm.vm{ net = { {...}, ... } }: one of user, tap and link.
+---One device of vmm.vm{ net = { {...}, ... } }: one of user, tap, link and backend.
 ---@class vmm.config.net
 ---@field user? boolean      a network of its own by libslirp: the guest is 10.0.2.15 (DHCP), the host
 ---10.0.2.2, DNS 10.0.2.3
@@ -11,6 +11,9 @@
 ---@field restrict? boolean  of user: the guest reaches nothing, only forwards come in
 ---@field tap? string        the host's interface; "tap%d" numbers it
 ---@field link? string       the name of a link of this process, made when there is none
+---@field backend? { send: fun(frame: string) }  functions in Lua: send is called on the script's thread
+---with each frame of the guest's, nic:receive gives it one. Both ways are bounded (512 KiB); frames
+---that the script does not take for 200 ms are dropped, no vCPU waits
 ---@field mac? string        "52:54:00:12:34:56"; a random one
 ---@field mtu? integer       told to the guest
 ---@field pcap? string       a file that gets all its frames, up to 1 GiB
@@ -20,7 +23,7 @@
 
 ---A network device of a machine.
 ---@class vmm.nic
----@field backend "user"|"tap"|"link"
+---@field backend "user"|"tap"|"link"|"lua"
 ---@field mac string
 ---@field tap? string  the interface's name
 local nic = {}
@@ -29,6 +32,12 @@ local nic = {}
 function nic:set_link(up) end
 ---@return { mac: string, backend: string, link: boolean, rx_frames: integer, rx_bytes: integer, rx_dropped: integer, tx_frames: integer, tx_bytes: integer, tx_dropped: integer }
 function nic:stats() end
+---Of a backend in Lua: gives the guest a frame of 14 to 65553 bytes, without a checksum; true, though a
+---guest without a driver gets nothing.  timeout: seconds to wait while the queue is full; nil: none.
+---@param frame string
+---@param timeout? number
+---@return true? ok, string? message, "EAGAIN"|"timeout"|"closed"|nil code
+function nic:receive(frame, timeout) end
 
 ---Frames meet a fault from now on, which takes the place of an earlier one in the same direction.  By
 ---chance, from 0 to 1 each: drop; duplicate; corrupt (one bit is another); reorder (it comes after
@@ -80,8 +89,29 @@ function link:port() end
 ---@param what vmm.net_fault_options | fun(frame: string, direction: "tx"): vmm.net_fault_answer
 ---@return vmm.net_fault? fault, string? message, string? code
 function link:fault(what) end
+---Joins the link in a guest's place; the link keeps the station until that is closed.
+---@param receive fun(frame: string)  called on the script's thread with what other ports send
+---@return vmm.station? station, string? message, string? code
+function link:station(receive) end
 ---Forgets the name; what is connected stays so.
 function link:close() end
+
+---Lua code at the end of a network.
+---@class vmm.station
+local station = {}
+---As nic:receive.
+---@param frame string
+---@param timeout? number
+---@return true? ok, string? message, "EAGAIN"|"timeout"|"closed"|nil code
+function station:send(frame, timeout) end
+---Idempotent; also by <close>.
+function station:close() end
+
+---A station, for the building blocks, whose send never waits; not of a tap.
+---@param net vmm.net
+---@param receive fun(frame: string)
+---@return vmm.station? station, string? message, string? code
+function vmm.net_station(net, receive) end
 
 ---What a device may be connected to; the device takes it over.
 ---@class vmm.net

@@ -21,7 +21,7 @@
 --            cols =, rows = }; cols and rows may be nil
 --   rng      nil, or { rate = bytes a second, 0: no limit }
 --   net      nil, or a list of { user =, tap =, link =, forward =,
---            restrict =, mac =, mtu =, pcap = }
+--            restrict =, mac =, mtu =, pcap =, backend = { send = function } }
 --   vsock    nil, or { cid =, path = }
 --   balloon  nil, or { mib =, deflate_on_oom =, reporting = }
 --   share    nil, or a list of { path =, socket =, tag =, readonly =, sandbox = };
@@ -58,8 +58,9 @@ function config.unknown_param(option, key, where)
 end
 
 --- Which parameter is meant, or nil and a message.
-local function find_param(option, key, seen, where)
+local function find_param(option, key, seen, where, of_script)
     local param = options.find(option.params, key)
+        or of_script and options.find(option.of_scripts or {}, key)
     if not param then
         return config.unknown_param(option, key, where)
     end
@@ -114,7 +115,8 @@ function config.section(option, given, read, where)
     local values, seen = {}, {}
     for _, pair in ipairs(given) do
         local key, raw = pair[1], pair[2]
-        local param, message = find_param(option, key, seen, where)
+        local param, message = find_param(option, key, seen, where,
+            read == parameter.from_value)
         if not param then
             return nil, message
         end

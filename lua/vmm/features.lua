@@ -25,6 +25,7 @@ local GIVES = {
     pty = { "console_core:attach_pty" },
     unix = { "console_core:attach_unix" },
     virtio = { "virtio_rng", "virtio_mmio", "vmm.virtio", "virtio_net", "net_tap", "net_fault",
+        "net_station", "vmm.station",
         "vmm.virtio_net", "vmm.link", "vmm.net_fault", "virtio_vsock", "vmm.virtio_vsock",
         "virtio_console", "virtio_console_resize", "vmm.virtio_console", "virtio_balloon",
         "virtio_balloon_set", "virtio_balloon_actual", "virtio_balloon_ask",

@@ -32,6 +32,7 @@ local vmm = {
     net_user = core.net_user,
     net_tap = core.net_tap,
     net_fault = core.net_fault,
+    net_station = core.net_station,
     virtio_balloon = core.virtio_balloon,
     virtio_balloon_set = core.virtio_balloon_set,
     virtio_balloon_actual = core.virtio_balloon_actual,

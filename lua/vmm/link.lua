@@ -4,6 +4,7 @@
 local argument = require "vmm.argument"
 local core = require "vmm.core"
 local net_fault = require "vmm.net_fault"
+local station = require "vmm.station"
 
 local link = {}
 
@@ -32,6 +33,21 @@ function Link:fault(what)
     end)
 end
 
+--- Joins the link as a guest would: receive(frame) is called on the script's thread for what other
+-- ports send. The link keeps it until it is closed.
+-- @return station: station:send(frame, timeout), station:close(); or nil, message, code
+function Link:station(receive)
+    argument.type("link:station: receive", receive, "function")
+    local port, message, code = self.core:port()
+    if not port then return nil, message, code end
+    local made
+    made, message, code = station.new(port, receive)
+    if not made then return nil, message, code end
+    self.stations[made] = true
+    made.left = function() self.stations[made] = nil end
+    return made
+end
+
 --- Forgets the name: another link may have it.  What is connected stays so.
 function Link:close()
     if open[self.name] == self then open[self.name] = nil end
@@ -55,7 +71,7 @@ function link.get(options)
     if found then return found end
     local made, message, code = core.link { pcap = options.pcap, pcap_bytes = options.pcap_bytes }
     if not made then return nil, message, code end
-    open[name] = setmetatable({ name = name, core = made }, Link)
+    open[name] = setmetatable({ name = name, core = made, stations = {} }, Link)
     return open[name]
 end
 

@@ -261,6 +261,7 @@ options.list = {
       help = "an entropy device (virtio)" },
     { name = "net", machine = true, features = { "virtio" }, params = net,
       repeatable = true, optional = true, check = "vmm.virtio_net",
+      of_scripts = { { name = "backend", type = "functions", choices = { "send" } } },
       help = "a network device (virtio), with one of user, tap and link;"
         .. " repeatable" },
     { name = "vsock", machine = true, features = { "virtio" }, params = vsock,

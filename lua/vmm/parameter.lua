@@ -4,7 +4,8 @@
 -- A parameter is a table with
 --   name, aliases, metavar, help
 --   type          integer, number, boolean, choice, string, path, callable,
---                 place (where a console goes) or ports (names with places)
+--                 place (where a console goes), ports (names with places) or
+--                 functions (a table of them, their names are choices)
 --   forms         those of a place or of ports' places (vmm.place)
 --   default       the value when none is given; default_text says it in words
 --   default_unless  { name, value } of another parameter: then it has no default
@@ -179,6 +180,21 @@ end
 function check.callable(_, value, given)
     if type(value) ~= "function" then
         return nil, text.show(given) .. " is not a function"
+    end
+    return value
+end
+
+function check.functions(param, value, given)
+    if type(value) ~= "table" then
+        return nil, text.show(given) .. " is not a table of functions"
+    end
+    for name, fn in pairs(value) do
+        if not contains(param.choices, name) then
+            return nil, string.format("%s is not known; allowed: %s", text.show(name),
+                table.concat(param.choices, ", "))
+        elseif type(fn) ~= "function" then
+            return nil, string.format("%s: %s is not a function", name, text.show(fn))
+        end
     end
     return value
 end

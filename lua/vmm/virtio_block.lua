@@ -19,11 +19,13 @@ local function is_daemons(options)
 end
 
 -- What only a disk of ours has, and what stands for its absence.
-local OURS = { serial = nil, bandwidth = 0, iops = 0 }
+local OURS = { serial = nil, bandwidth = 0, iops = 0, burst = 1 }
 
 local function mistake_of_daemon(options)
-    for _, name in ipairs { "serial", "bandwidth", "iops" } do
-        if options[name] ~= OURS[name] then return name .. ": only with format=raw and path=FILE" end
+    for _, name in ipairs { "serial", "bandwidth", "iops", "burst" } do
+        if options[name] ~= OURS[name] then
+            return name .. ": only with format=raw and path=FILE"
+        end
     end
     if options.socket and options.format ~= "raw" then return "format: only with path=FILE" end
     if options.socket and (options.readonly or options.direct) then

@@ -4,6 +4,7 @@
 local core = require "vmm.core"
 local link = require "vmm.link"
 local net_fault = require "vmm.net_fault"
+local station = require "vmm.station"
 
 local net = {}
 
@@ -63,11 +64,31 @@ function BACKENDS.link(options)
     return found:port()
 end
 
+-- Functions in Lua have the other end of a link of two.
+function BACKENDS.lua(options)
+    local hub <close> = assert(core.link {})
+    local near, message, code = hub:port()
+    if not near then return nil, message, code end
+    local far
+    far, message, code = hub:port()
+    if not far then return nil, message, code end
+    local made
+    made, message, code = station.new(far, options.backend.send)
+    if not made then return nil, message, code end
+    return near, made
+end
+
+local function kind_of(options)
+    return options.user and "user" or options.tap and "tap" or options.link and "link" or "lua"
+end
+
 --- Checks what one option says as a whole.
 -- @return nil, or what is wrong
 function net.mistake(options)
     local count = (options.user and 1 or 0) + (options.tap and 1 or 0) + (options.link and 1 or 0)
+        + (options.backend and 1 or 0)
     if count ~= 1 then return "give one of: user=true, tap=NAME, link=NAME" end
+    if options.backend and not options.backend.send then return "backend: send is missing" end
     if options.forward then
         if not options.user then return "forward: only with user=true" end
         local _, message = net.forwards(options.forward)
@@ -102,16 +123,26 @@ end
 --- What it has done: { mac =, backend =, link =, rx_frames =, rx_bytes =, rx_dropped =,
 -- tx_frames =, tx_bytes =, tx_dropped = }.
 function Nic:stats()
-    return self.virtio:net_info()
+    local info = self.virtio:net_info()
+    info.backend = self.backend == "lua" and "lua" or info.backend
+    return info
+end
+
+--- Of a backend in Lua: gives the guest a frame.
+-- @param timeout  how many seconds to wait while its queue is full; nil: not at all
+-- @return true; or nil, message, code ("EAGAIN", "timeout", "closed")
+function Nic:receive(frame, timeout)
+    if not self.station then error("nic:receive: only of a backend in Lua", 2) end
+    return self.station:send(frame, timeout)
 end
 
 --- Makes the device of one option and puts it into the machine; vm.nics lists them.
 -- @return true; or nil, message, code
 function net.add(vm, parts, options)
-    local kind = options.user and "user" or options.tap and "tap" or "link"
+    local kind = kind_of(options)
     local backend, message, code = BACKENDS[kind](options)
     if not backend then return nil, message, code end
-    local tap = kind == "tap" and message or nil -- the interface's name
+    local more = message -- the interface's name, the station
     local virtio
     virtio, message, code = core.virtio_net {
         vm = vm, net = backend, mac = options.mac, mtu = options.mtu, pcap = options.pcap,
@@ -121,7 +152,8 @@ function net.add(vm, parts, options)
         virtio = virtio,
         backend = kind,
         mac = virtio:net_info().mac,
-        tap = tap,
+        tap = kind == "tap" and more or nil,
+        station = kind == "lua" and more or nil,
     }, Nic)
     local ok
     ok, message, code = require("vmm.virtio").add(vm, parts, virtio)

@@ -136,4 +136,5 @@ void net_open(lua_State *L)
     lua_setfield(L, -2, "net_tap");
     link_open(L);
     net_fault_open(L);
+    net_station_open(L);
 }

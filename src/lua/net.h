@@ -25,6 +25,7 @@ struct vmm_net_fault *check_net_fault(lua_State *L, int arg);
 /* Each adds its constructors to the table on top. */
 void net_open(lua_State *L);
 void net_fault_open(lua_State *L);
+void net_station_open(lua_State *L);
 void net_user_open(lua_State *L);
 
 #endif

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
--- Devices that daemons serve, up to where a guest would use them: what is refused, what is said of a
--- daemon that fails, and that none is left.
+-- Devices that daemons serve, up to where a guest would use them: what is refused, what is said of
+-- a daemon that fails, and that none is left.
 
 local process = require "vmm.process"
 local sched = require "vmm.sched"

@@ -29,6 +29,23 @@ describe("the option net", function()
         assert.same(list, config.check { net = list }.net)
     end)
 
+    it("takes functions of a script, which it knows by name", function()
+        local function mistake(nic)
+            return select(2, config.check { net = { nic } })
+        end
+        local send = function() end
+        local list = config.check { net = { { backend = { send = send } } } }.net
+        assert.equal(send, list[1].backend.send)
+        assert.equal("net[1]: backend: send is missing", mistake { backend = {} })
+        assert.equal('net[1].backend: "recv" is not known; allowed: send',
+            mistake { backend = { recv = send } })
+        assert.equal("net[1].backend: send: 5 is not a function",
+            mistake { backend = { send = 5 } })
+        assert.equal("net[1].backend: 5 is not a table of functions", mistake { backend = 5 })
+        assert.equal("net[1]: give one of: user=true, tap=NAME, link=NAME",
+            mistake { backend = { send = send }, user = true })
+    end)
+
     it("may be given several times on the command line", function()
         local command = assert(parse { "--kernel", "path=k", "--net",
             "user=true,forward=tcp:1-2,udp:3-4,mac=52:54:00:00:00:01", "--net", "link=lan" })

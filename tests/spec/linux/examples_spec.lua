@@ -58,6 +58,16 @@ describe("an example", function()
         assert.matches("\n%-%- ended: poweroff, %d%d+ sectors of the overlay are in use\n$", output)
     end)
 
+    it("09-network answers pings from Lua, and loses some by rule", function()
+        local kernel = assert(guests.kernel "cloud-amd64")
+        local initrd = linux.initramfs { kernel = kernel,
+            modules = { "virtio_mmio", "virtio_net" } }
+        local output, code = run("examples/09-network.lua", kernel.path, initrd)
+        assert.equal(0, code, output)
+        assert.equal("answered of 5: 5\nanswered of 6, a half of which is lost: 3\n"
+            .. "dropped: 3\nanswered of 5 again: 5\nended: poweroff\n", output)
+    end)
+
     it("frontend.c boots Linux by one call", function()
         local initrd = linux.initramfs { run = "echo started by C; poweroff -f" }
         local output, partial, code = process.capture(
