@@ -3,6 +3,7 @@
 #ifndef VMM_VIRTIO_NET_H
 #define VMM_VIRTIO_NET_H
 
+#include <vmm/limit.h>
 #include <vmm/net.h>
 #include <vmm/virtio.h>
 
@@ -31,6 +32,13 @@ struct vmm_net_fault;
  * now on; NULL: none.  Any thread. */
 VMM_API void vmm_virtio_net_set_fault(struct vmm_virtio *virtio, unsigned ways,
                                       struct vmm_net_fault *fault);
+
+/* So much may be sent (VMM_NET_TX), received (VMM_NET_RX) from now on, in bytes
+ * of frames and in frames; none at first.  What is over it waits: a guest in
+ * its queue, others in the backend's, which drops when it is full.  Any
+ * thread. */
+VMM_API void vmm_virtio_net_set_limit(struct vmm_virtio *virtio, unsigned ways,
+                                      const struct vmm_limit *limit);
 
 struct vmm_virtio_net_stats {
     uint64_t rx_frames, rx_bytes; /* to the guest, without headers */

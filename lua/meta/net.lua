@@ -17,6 +17,11 @@
 ---@field mac? string        "52:54:00:12:34:56"; a random one
 ---@field mtu? integer       told to the guest
 ---@field pcap? string       a file that gets all its frames, up to 1 GiB
+---@field rx_bandwidth? integer  bytes a second that the guest receives at the most; 0: no limit
+---@field tx_bandwidth? integer  that it sends
+---@field rx_packets? integer    packets a second, likewise
+---@field tx_packets? integer
+---@field burst? number       how many seconds' worth of them may come at once, after a rest (1)
 
 ---@class vmm.vm
 ---@field nics? vmm.nic[]  of vmm.vm with net, in its order
@@ -39,6 +44,11 @@ function nic:stats() end
 ---@return true? ok, string? message, "EAGAIN"|"timeout"|"closed"|nil code
 function nic:receive(frame, timeout) end
 
+---Limits what it may receive and send from now on: what is not named stays as it is, 0 is no limit.  A
+---guest's frames wait in its queue; those for it in the backend, which drops when it is full.
+---@param options? { rx_bandwidth?: integer, tx_bandwidth?: integer, rx_packets?: integer, tx_packets?: integer, burst?: number }
+---@return { rx_bandwidth: integer, tx_bandwidth: integer, rx_packets: integer, tx_packets: integer, burst: number }
+function nic:limit(options) end
 ---Frames meet a fault from now on, which takes the place of an earlier one in the same direction.  By
 ---chance, from 0 to 1 each: drop; duplicate; corrupt (one bit is another); reorder (it comes after
 ---the next, or 100 ms late); and late: every frame by delay_ms plus up to jitter_ms.  The same frames

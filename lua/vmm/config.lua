@@ -21,7 +21,8 @@
 --            cols =, rows = }; cols and rows may be nil
 --   rng      nil, or { rate = bytes a second, 0: no limit }
 --   net      nil, or a list of { user =, tap =, link =, forward =,
---            restrict =, mac =, mtu =, pcap =, backend = { send = function } }
+--            restrict =, mac =, mtu =, pcap =, rx_bandwidth =, tx_bandwidth =,
+--            rx_packets =, tx_packets =, burst =, backend = { send = function } }
 --   vsock    nil, or { cid =, path = }
 --   balloon  nil, or { mib =, deflate_on_oom =, reporting = }
 --   share    nil, or a list of { path =, socket =, tag =, readonly =, sandbox = };

@@ -184,6 +184,21 @@ local net = {
       help = "the largest packet, told to the guest" },
     { name = "pcap", type = "path", metavar = "FILE", default_text = "none",
       help = "write all frames to FILE, for tcpdump and Wireshark (up to 1 GiB)" },
+    { name = "rx_bandwidth", type = "integer", metavar = "BYTES", min = 0,
+      max = 1 << 50, default = 0, default_text = "0: no limit",
+      help = "bytes a second that the guest receives at the most" },
+    { name = "tx_bandwidth", type = "integer", metavar = "BYTES", min = 0,
+      max = 1 << 50, default = 0, default_text = "0: no limit",
+      help = "bytes a second that it sends at the most" },
+    { name = "rx_packets", type = "integer", metavar = "N", min = 0,
+      max = 1 << 30, default = 0, default_text = "0: no limit",
+      help = "packets a second that it receives at the most" },
+    { name = "tx_packets", type = "integer", metavar = "N", min = 0,
+      max = 1 << 30, default = 0, default_text = "0: no limit",
+      help = "packets a second that it sends at the most" },
+    { name = "burst", type = "number", metavar = "SECONDS", min = 0, max = 3600,
+      default = 1, help = "how many seconds' worth of them may come at once,"
+        .. " after a rest" },
 }
 
 local vsock = {

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- Network devices of a machine: which backend an option means, and what scripts do with them.
 
+local argument = require "vmm.argument"
 local core = require "vmm.core"
 local link = require "vmm.link"
 local net_fault = require "vmm.net_fault"
@@ -102,6 +103,9 @@ end
 
 -- ---- devices ---------------------------------------------------------------------------------
 
+local LIMITS = { "rx_bandwidth", "tx_bandwidth", "rx_packets", "tx_packets", "burst" }
+local NS_PER_S = 1000000000
+
 local Nic = { __name = "vmm.nic" }
 Nic.__index = Nic
 
@@ -120,6 +124,28 @@ function Nic:fault(what)
     end)
 end
 
+--- How much may be sent and received in a second, from now on: what is not named stays as it is,
+-- 0 is no limit.
+-- @param options  { rx_bandwidth =, tx_bandwidth = (bytes), rx_packets =, tx_packets =, burst =
+--   (seconds' worth that may come at once) }
+-- @return all five
+function Nic:limit(options)
+    options = argument.options("nic:limit", options or {}, LIMITS)
+    local limits = {}
+    for _, name in ipairs(LIMITS) do limits[name] = options[name] or self.limits[name] end
+    for _, name in ipairs { table.unpack(LIMITS, 1, 4) } do
+        argument.integer("nic:limit: " .. name, limits[name], 0, math.maxinteger)
+    end
+    local burst = argument.seconds("nic:limit: burst", limits.burst)
+    argument.check(burst >= 0 and burst <= 3600, "nic:limit: burst", "0 to 3600 seconds", burst)
+    for _, way in ipairs { "tx", "rx" } do
+        self.virtio:net_limit(way, limits[way .. "_bandwidth"], limits[way .. "_packets"],
+            math.floor(burst * NS_PER_S))
+    end
+    for name, value in pairs(limits) do self.limits[name] = value end
+    return limits
+end
+
 --- What it has done: { mac =, backend =, link =, rx_frames =, rx_bytes =, rx_dropped =,
 -- tx_frames =, tx_bytes =, tx_dropped = }.
 function Nic:stats()
@@ -134,6 +160,12 @@ end
 function Nic:receive(frame, timeout)
     if not self.station then error("nic:receive: only of a backend in Lua", 2) end
     return self.station:send(frame, timeout)
+end
+
+local function select_limits(options)
+    local limits = {}
+    for _, name in ipairs(LIMITS) do limits[name] = options[name] end
+    return limits
 end
 
 --- Makes the device of one option and puts it into the machine; vm.nics lists them.
@@ -154,7 +186,9 @@ function net.add(vm, parts, options)
         mac = virtio:net_info().mac,
         tap = kind == "tap" and more or nil,
         station = kind == "lua" and more or nil,
+        limits = {},
     }, Nic)
+    nic:limit(select_limits(options))
     local ok
     ok, message, code = require("vmm.virtio").add(vm, parts, virtio)
     if not ok then return nil, message, code end

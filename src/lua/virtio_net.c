@@ -111,16 +111,36 @@ static int virtio_net_info(lua_State *L)
     return 1;
 }
 
-/* virtio:net_fault(fault or nil, "tx" | "rx") */
-static int virtio_net_fault(lua_State *L)
+static unsigned check_way(lua_State *L, int arg)
 {
     static const char *const names[] = {"tx", "rx", NULL};
     static const unsigned ways[] = {VMM_NET_TX, VMM_NET_RX};
+
+    return ways[luaL_checkoption(L, arg, NULL, names)];
+}
+
+/* virtio:net_fault(fault or nil, "tx" | "rx") */
+static int virtio_net_fault(lua_State *L)
+{
     struct vmm_virtio *virtio = check_net(L);
     struct vmm_net_fault *fault = check_net_fault(L, 2);
 
-    vmm_virtio_net_set_fault(virtio, ways[luaL_checkoption(L, 3, NULL, names)],
-                             fault);
+    vmm_virtio_net_set_fault(virtio, check_way(L, 3), fault);
+    return 0;
+}
+
+/* virtio:net_limit("tx" | "rx", bytes a second, frames a second, burst_ns) */
+static int virtio_net_limit(lua_State *L)
+{
+    struct vmm_virtio *virtio = check_net(L);
+    unsigned way = check_way(L, 2);
+    const struct vmm_limit limit = {
+        .bytes = (uint64_t)luaL_checkinteger(L, 3),
+        .items = (uint64_t)luaL_checkinteger(L, 4),
+        .burst_ns = (uint64_t)luaL_checkinteger(L, 5),
+    };
+
+    vmm_virtio_net_set_limit(virtio, way, &limit);
     return 0;
 }
 
@@ -129,6 +149,7 @@ void virtio_net_open(lua_State *L)
     static const luaL_Reg methods[] = {{"net_link", virtio_net_link},
                                        {"net_info", virtio_net_info},
                                        {"net_fault", virtio_net_fault},
+                                       {"net_limit", virtio_net_limit},
                                        {NULL, NULL}};
 
     class_extend(L, VIRTIO_CLASS, methods);

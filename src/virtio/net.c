@@ -88,6 +88,7 @@ static void net_close(struct vmm_virtio *virtio)
     if (net->open)
         net->backend->ops->close(net->backend);
     net->open = false;
+    net_limits_close(net);
 }
 
 static void net_destroy(struct vmm_virtio *virtio)
@@ -95,8 +96,8 @@ static void net_destroy(struct vmm_virtio *virtio)
     struct net *net = net_of(virtio);
 
     vmm_net_free(net->backend);
-    fault_slot_fini(&net->tx_fault);
-    fault_slot_fini(&net->rx_fault);
+    fault_slot_fini(&net->tx.fault);
+    fault_slot_fini(&net->rx.fault);
     vmm_pcap_close(net->capture);
     free(net);
 }
@@ -133,9 +134,9 @@ void vmm_virtio_net_set_fault(struct vmm_virtio *virtio, unsigned ways,
     struct net *net = net_of(virtio);
 
     if (ways & VMM_NET_TX)
-        fault_slot_set(&net->tx_fault, fault);
+        fault_slot_set(&net->tx.fault, fault);
     if (ways & VMM_NET_RX)
-        fault_slot_set(&net->rx_fault, fault);
+        fault_slot_set(&net->rx.fault, fault);
 }
 
 void vmm_virtio_net_info(struct vmm_virtio *virtio,
@@ -204,12 +205,15 @@ static int join_network(struct net *net,
 {
     const struct vmm_net_events events = {on_frames, on_room, &net->virtio};
     const struct wire_config wire = {
-        .inner = config->net, .tx = &net->tx_fault, .rx = &net->rx_fault};
+        .inner = config->net, .tx = &net->tx.fault, .rx = &net->rx.fault};
 
     net->backend = wire_new(&wire);
     if (!net->backend)
         return vmm_error_set(err, ENOMEM, "virtio-net: out of memory");
-    return net->backend->ops->open(net->backend, config->loop, &events, err);
+    int rc = net_limits_open(net, config->loop, err);
+    if (rc == 0)
+        rc = net->backend->ops->open(net->backend, config->loop, &events, err);
+    return rc;
 }
 
 int vmm_virtio_net_new(const struct vmm_virtio_net_config *config,
@@ -226,8 +230,8 @@ int vmm_virtio_net_new(const struct vmm_virtio_net_config *config,
         free(net);
         return rc;
     }
-    fault_slot_init(&net->tx_fault);
-    fault_slot_init(&net->rx_fault);
+    fault_slot_init(&net->tx.fault);
+    fault_slot_init(&net->rx.fault);
     net->capture = config->capture;
     rc = join_network(net, config, err);
     if (rc) {

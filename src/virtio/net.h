@@ -11,16 +11,24 @@
 
 #include "net/fault.h"
 #include "virtio/device.h"
+#include "virtio/limit.h"
 
 enum { NET_RX, NET_TX };
 #define NET_QUEUE_SIZE 256
 /* Frames of one turn; then others have theirs. */
 #define NET_BUDGET 256
 
+/* What a direction has, beside its queue. */
+struct net_way {
+    struct fault_slot fault;
+    struct limit limit;
+    struct vmm_timer *timer; /* when the limit lets frames go on */
+};
+
 struct net {
     struct vmm_virtio virtio;
     struct vmm_net *backend; /* a wire around it, where faults are */
-    struct fault_slot tx_fault, rx_fault;
+    struct net_way tx, rx;
     struct vmm_pcap *capture; /* or NULL */
     bool open;                /* the backend is */
     struct virtio_net_config config;
@@ -50,6 +58,13 @@ static inline bool net_link_is_up(const struct net *net)
  * driver negotiated what it asks for?  (Section 5.1.6.2.) */
 bool net_header_is_fine(const struct net *net,
                         const struct virtio_net_hdr_v1 *header, uint64_t len);
+
+/* net_limit.c.  To close also what was not opened. */
+int net_limits_open(struct net *net, struct vmm_loop *loop,
+                    struct vmm_error *err);
+void net_limits_close(struct net *net);
+/* No frame may go now; its queue will be served when one may. */
+bool net_has_to_wait(struct net_way *way);
 
 /* Serve one direction; more of what vmm_virtio_ops.serve says. */
 bool net_receive(struct net *net);

@@ -140,6 +140,7 @@ static bool receive_frame(struct net *net, struct vmm_virtq *ring,
     }
     net->stats.rx_frames++;
     net->stats.rx_bytes += len;
+    limit_take(&net->rx.limit, len);
     capture(net, frame, len);
     return true;
 }
@@ -155,7 +156,7 @@ bool net_receive(struct net *net)
     vmm_virtq_suppress(ring);
     for (unsigned i = 0; i < NET_BUDGET; i++) {
         len = backend->ops->peek(backend, &frame);
-        if (!len) {
+        if (!len || net_has_to_wait(&net->rx)) {
             more = false;
             break;
         }

@@ -84,8 +84,10 @@ static int send_frame(struct net *net, const struct vmm_chain *chain)
     int skip = net->backend->header ? 0 : 1;
     if (net->backend->ops->send(net->backend, pieces + skip, count - skip))
         return -EAGAIN;
+    uint64_t bytes = chain->readable_bytes - HEADER_BYTES;
     net->stats.tx_frames++;
-    net->stats.tx_bytes += chain->readable_bytes - HEADER_BYTES;
+    net->stats.tx_bytes += bytes;
+    limit_take(&net->tx.limit, bytes);
     if (net->capture)
         vmm_pcap_add(net->capture, pieces + 1, count - 1);
     return 0;
@@ -106,10 +108,14 @@ bool net_transmit(struct net *net)
 {
     struct vmm_virtq *ring = vmm_virtio_queue(&net->virtio, NET_TX);
     struct vmm_chain *chain;
-    bool more = false;
+    bool more = false, waits = false;
 
     vmm_virtq_suppress(ring);
-    for (unsigned sent = 0; !more && (chain = next(net, ring)); sent++) {
+    for (unsigned sent = 0; !more; sent++) {
+        waits = net_has_to_wait(&net->tx);
+        chain = waits ? NULL : next(net, ring);
+        if (!chain)
+            break;
         if (send_frame(net, chain)) {
             net->stalled = chain;
             break;
@@ -120,8 +126,8 @@ bool net_transmit(struct net *net)
     if (net->backend->ops->flush)
         net->backend->ops->flush(net->backend);
     vmm_virtio_signal(&net->virtio, NET_TX);
-    /* Who waits for room needs no notification. */
-    return more || (!net->stalled && vmm_virtq_arm(ring));
+    /* Who waits for room, or for time, needs no notification. */
+    return more || (!net->stalled && !waits && vmm_virtq_arm(ring));
 }
 
 void net_transmit_stop(struct net *net)

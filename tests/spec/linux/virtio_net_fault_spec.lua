@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
--- Faults of networks, as two Linux guests on a link see them.
+-- Faults and limits of networks, as two Linux guests on a link see them.
 
 local guests = require "vmm.guests"
 local linux = require "tests.spec.support.linux"
@@ -36,7 +36,7 @@ end)
 
 -- How many of count pings of the other guest are answered, and the shortest time in milliseconds.
 local function ping(count)
-    local said = linux.run(one, ("ping -c %d -i 0.05 -W 1 192.168.7.2"):format(count))
+    local said = linux.run(one, ("ping -c %d -i 0.05 -W 4 192.168.7.2"):format(count))
     return tonumber(said:match "(%d+) packets received"),
         tonumber(said:match "min/avg/max = ([%d.]+)/"), said
 end
@@ -109,5 +109,28 @@ describe("a fault of a device", function()
         assert.is_true(two.nics[1]:stats().rx_frames - before >= 3)
         fault:remove()
         assert.equal(3, (ping(3)))
+    end)
+end)
+
+describe("a limit of a device", function()
+    it("makes bytes wait that it sends, until it is lifted", function()
+        linux.run(two, "dd if=/dev/urandom of=/www/limited bs=1024 count=256 2>/dev/null")
+        two.nics[1]:limit { tx_bandwidth = 128 << 10, burst = 0.1 }
+        local before = vmm.now()
+        linux.run(one, "wget -q http://192.168.7.2/limited -O /limited")
+        local elapsed = vmm.now() - before
+        assert.is_true(elapsed >= 1.8, elapsed)
+        assert.equal(linux.run(two, "md5sum </www/limited"), linux.run(one, "md5sum </limited"))
+        assert.same({ rx_bandwidth = 0, tx_bandwidth = 0, rx_packets = 0, tx_packets = 0,
+            burst = 0.1 }, two.nics[1]:limit { tx_bandwidth = 0 })
+    end)
+
+    it("makes packets wait that it receives", function()
+        one.nics[1]:limit { rx_packets = 5, burst = 0.2 }
+        local before = vmm.now()
+        assert.equal(10, (ping(10)))
+        local elapsed = vmm.now() - before
+        assert.is_true(elapsed >= 1.6, elapsed)
+        one.nics[1]:limit { rx_packets = 0 }
     end)
 end)
