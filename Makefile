@@ -40,6 +40,7 @@ GUEST_PACKAGES := qemu-system-x86 busybox-static
 TEST_PACKAGES := gdb fio iperf3 tshark rng-tools5 e2fsprogs lua-busted lua-check libcmocka-dev \
 	clang clang-format libclang-rt-14-dev procps acpica-tools pciutils qemu-utils cpio gzip \
 	bzip2 xz-utils lz4 zstd
+BENCH_PACKAGES := fio iperf3 e2fsprogs
 
 $(F)/packages-%: Makefile $(F)/gen/vmm_features.h
 	@mkdir -p $(@D)
@@ -48,6 +49,7 @@ $(F)/packages-%: Makefile $(F)/gen/vmm_features.h
 PACKAGES_build := $(BUILD_PACKAGES)
 PACKAGES_run := $(BUILD_PACKAGES) $(GUEST_PACKAGES)
 PACKAGES_test := $(BUILD_PACKAGES) $(GUEST_PACKAGES) $(TEST_PACKAGES)
+PACKAGES_bench := $(BUILD_PACKAGES) $(GUEST_PACKAGES) $(BENCH_PACKAGES)
 
 # ---- flags ---------------------------------------------------------------------
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wundef -Wvla -Wpointer-arith \
@@ -187,14 +189,14 @@ $(B)/guest/%.bzimage: $(B)/guest/%.bzimage.o
 	$(Q)objcopy -O binary $< $@
 
 # ---- tests/bench: the yardsticks ---------------------------------------------------------
-BENCH := $(B)/bench/raw $(B)/bench/launch
-$(B)/bench/launch: LDFLAGS += -static # it runs in the lab as well
+BENCH := $(B)/bench/raw $(B)/bench/launch $(B)/bench/stream
+$(B)/bench/launch $(B)/bench/stream: LDFLAGS += -static # they run in the lab as well
 $(B)/bench/%: tests/bench/%.c | $(F)/packages-build
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) -D_GNU_SOURCE -std=gnu11 $(CFLAGS) $(WARN) -MMD -MP $(LDFLAGS) -o $@ $<
 PARTS ?=
-bench: vmm-reference guests $(BENCH) | $(F)/packages-run ## compare with a raw KVM program and with QEMU
+bench: vmm-reference guests $(BENCH) | $(F)/packages-bench ## compare with a raw KVM program and with QEMU
 	$(Q)./vmm-reference tests/bench/bench.lua $(PARTS)
 .PHONY: bench
 

@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- `make bench`: the product beside its yardsticks, in interleaved rounds.
 --
---   bench.lua [PART...]    parts: first exits metrics boot (these), footprint
---   VMM_BENCH_ROUNDS=N     rounds of each (10)
+--   bench.lua [PART...]    parts: first exits metrics boot virtio (these), footprint; block, net
+--                          and vsock alone
+--   VMM_BENCH_ROUNDS=N     rounds of each (10; virtio: half as many)
 
 package.path = arg[0]:match("^(.*)/") .. "/?.lua;" .. package.path
 
@@ -73,6 +74,18 @@ function parts.boot()
     }, "boot: see above")
 end
 
+local function virtio(...)
+    assert(require("virtio").run {
+        rounds = (rounds + 1) // 2, program = self, stream = build .. "/bench/stream",
+        scratch = build .. "/bench", parts = { ... },
+    }, "virtio: see above")
+end
+
+function parts.virtio() virtio("block", "net", "vsock") end
+function parts.block() virtio "block" end
+function parts.net() virtio "net" end
+function parts.vsock() virtio "vsock" end
+
 -- Slices of 30 ms: as many of them as the other parts take time for.
 function parts.metrics()
     print(("what measuring costs (%d interleaved slices)"):format(20 * rounds))
@@ -84,6 +97,6 @@ function parts.footprint()
     require("footprint").run(guest .. "hello.bin")
 end
 
-for _, name in ipairs(#arg > 0 and arg or { "first", "exits", "metrics", "boot" }) do
+for _, name in ipairs(#arg > 0 and arg or { "first", "exits", "metrics", "boot", "virtio" }) do
     assert(parts[name], "no such part: " .. name)()
 end

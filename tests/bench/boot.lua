@@ -12,17 +12,22 @@ local QEMU, FIRMWARE = "qemu-system-x86_64", "/usr/share/qemu/bios-microvm.bin"
 
 -- The ELF in a bzImage, unpacked to path: QEMU starts it by its PVH entry, without a decompressor
 -- in the guest.
-local function unpack(bzimage, path)
+function boot.unpack(bzimage, path)
     local vmlinux = assert(vmm.load.unpack(assert(vmm.load.open(bzimage))))
     local file <close> = assert(io.open(path, "wb"))
     assert(file:write(vmlinux:read(0, vmlinux.size)))
     return path
 end
 
+-- What QEMU's microvm needs in the lab.
+function boot.qemu_files()
+    return { assert(process.which(QEMU), QEMU .. " is not installed"), FIRMWARE }
+end
+
 -- "lab" and its options, so that every program of the rounds is there.
 local function lab_words(kvmtool)
-    local qemu = assert(process.which(QEMU), QEMU .. " is not installed")
-    local words = { "lab", "--file", qemu, "--file", FIRMWARE }
+    local qemu, firmware = table.unpack(boot.qemu_files())
+    local words = { "lab", "--file", qemu, "--file", firmware }
     if kvmtool then
         table.move({ "--file", kvmtool }, 1, 2, #words + 1, words)
     end
@@ -34,7 +39,7 @@ end
 function boot.run(options)
     local kernel = assert(guests.kernel("cloud-amd64"))
     local initrd = assert(guests.initramfs { hello = "bench: init", gzip = false })
-    local vmlinux = unpack(kernel.path, options.scratch .. "/vmlinux")
+    local vmlinux = boot.unpack(kernel.path, options.scratch .. "/vmlinux")
     local kvmtool = os.getenv("VMM_KVMTOOL")
 
     local argv = { options.program }

@@ -13,7 +13,8 @@ local function measure(contender, scale)
     return figure and figure / (scale or 1)
 end
 
-local function median(sorted)
+-- Of a sorted array of numbers, not empty.
+function compare.median(sorted)
     local middle = #sorted // 2
     if #sorted % 2 == 1 then
         return sorted[middle + 1]
@@ -36,7 +37,7 @@ local function excess(contender, yardstick)
         if base then differences[#differences + 1] = figure - base end
     end
     table.sort(differences)
-    return #differences > 0 and median(differences) or 0 / 0
+    return #differences > 0 and compare.median(differences) or 0 / 0
 end
 
 local function print_figures(contenders, unit)
@@ -49,7 +50,7 @@ local function print_figures(contenders, unit)
             print(("  %-22s no figure: it failed in every round"):format(contender.name))
         else
             table.sort(figures)
-            local middle = median(figures)
+            local middle = compare.median(figures)
             yardstick = yardstick or middle
             local failures = contenders.rounds - #figures
             print(("  %-22s %10.1f %10.1f %10.1f %8.2f %8.2f%s"):format(contender.name, middle,
@@ -85,15 +86,15 @@ end
 -- QEMU's microvm with KVM, as its documentation advises to start it fast: no default devices, no
 -- option ROMs, no legacy devices but the serial port and the RTC (for want of which Debian's
 -- kernel waits for 25 s).
--- options: kernel (an ELF with a PVH note), initrd, cmdline.
+-- options: kernel (an ELF with a PVH note), initrd, cmdline, memory_mib (256), serial (stdio).
 function compare.microvm(options)
     local argv = {
         "qemu-system-x86_64",
         "-M", "microvm,accel=kvm,x-option-roms=off,pit=off,pic=off,isa-serial=on,rtc=on",
         -- QEMU 7.2 dies where the host's KVM refuses this MSR to it.
         "-cpu", "host,arch-capabilities=off",
-        "-m", "256", "-nodefaults", "-no-user-config", "-no-reboot",
-        "-display", "none", "-serial", "stdio",
+        "-m", tostring(options.memory_mib or 256), "-nodefaults", "-no-user-config", "-no-reboot",
+        "-display", "none", "-serial", options.serial or "stdio",
         "-kernel", options.kernel,
     }
     for _, name in ipairs { "initrd", "cmdline" } do

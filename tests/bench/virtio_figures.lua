@@ -1,0 +1,124 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- What virtio_rounds.lua measures: commands of the guest, and how to read their output.
+--
+-- A figure: title, unit, command(machine) run in the guest, read(output) -> number or nil, and
+-- less (true: less is better).
+
+local figures = {}
+
+local SECONDS = tonumber(os.getenv "VMM_BENCH_SECONDS") or 2
+local VSOCK_MIB = tonumber(os.getenv "VMM_BENCH_VSOCK_MIB") or 1024
+local PINGS = 500
+
+-- ---- disks ----------------------------------------------------------------------------------
+
+-- Columns of fio's terse output, version 3, of reads; those of writes are 41 further.
+local KIB, RUNTIME_MS, CLAT_MEAN_US, WRITES = 6, 9, 16, 41
+
+local function fio(title, unit, job, pick)
+    local writes = job.rw:find "write" and WRITES or 0
+    local words = { "fio --name=job --filename=/disk --direct=1 --thread --minimal",
+        "--terse-version=3 --time_based --runtime=" .. SECONDS }
+    for _, key in ipairs { "rw", "bs", "ioengine", "iodepth" } do
+        words[#words + 1] = ("--%s=%s"):format(key, job[key])
+    end
+    local command = table.concat(words, " ")
+    return {
+        title = title, unit = unit, less = job.less,
+        command = function() return command end,
+        read = function(output)
+            local columns = {}
+            for column in (output:match "3;fio[^\n]*" or ""):gmatch "[^;]*" do
+                columns[#columns + 1] = tonumber(column) or column
+            end
+            local function of(index) return columns[index + writes] end
+            return columns[5] == 0 and pick(of) or nil
+        end,
+    }
+end
+
+local function iops(of) return of(KIB) / 4 / of(RUNTIME_MS) * 1e3 end
+local function megabytes(of) return of(KIB) * 1024 / of(RUNTIME_MS) / 1e3 end
+local function latency(of) return of(CLAT_MEAN_US) end
+
+-- As many as that at a time, or one, by a system call of which all is the latency.
+local function deep(rw, bs, iodepth)
+    return { rw = rw, bs = bs, ioengine = "libaio", iodepth = iodepth }
+end
+
+local function single(rw)
+    return { rw = rw, bs = "4k", ioengine = "psync", iodepth = 1, less = true }
+end
+
+figures.block = {
+    fio("4k random read, 32 deep", "IOPS", deep("randread", "4k", 32), iops),
+    fio("4k random write, 32 deep", "IOPS", deep("randwrite", "4k", 32), iops),
+    fio("1M sequential read, 4 deep", "MB/s", deep("read", "1M", 4), megabytes),
+    fio("1M sequential write, 4 deep", "MB/s", deep("write", "1M", 4), megabytes),
+    fio("4k random read, 1 deep", "us", single "randread", latency),
+    fio("4k random write, 1 deep", "us", single "randwrite", latency),
+}
+
+-- ---- networks -------------------------------------------------------------------------------
+
+local function iperf(title, address, flags)
+    return {
+        title = title, unit = "Mbit/s",
+        command = function(machine)
+            return ("iperf3 -c %s -p %d -t %d -f m %s"):format(address(machine), machine.iperf_port,
+                SECONDS, flags)
+        end,
+        read = function(output)
+            return tonumber(output:match "([%d.]+) Mbits/sec[^\n]*receiver")
+        end,
+    }
+end
+
+local function pong(title, address)
+    return {
+        title = title, unit = "us", less = true,
+        command = function(machine)
+            return ("stream ping %s %d"):format(address(machine), PINGS)
+        end,
+        read = function(output) return tonumber(output:match "^[%d.]+$") end,
+    }
+end
+
+local function host(machine) return machine.host_ip end
+local function slirp() return "10.0.2.2" end
+
+figures.net = {
+    iperf("tap, TCP to the host", host, ""),
+    iperf("tap, TCP to the guest", host, "-R"),
+    pong("tap, TCP round trip", function(machine)
+        return ("tcp:%s:%d"):format(machine.host_ip, machine.stream_port)
+    end),
+    iperf("user, TCP to the host", slirp, ""),
+    iperf("user, TCP to the guest", slirp, "-R"),
+    pong("user, TCP round trip", function(machine)
+        return ("tcp:10.0.2.2:%d"):format(machine.stream_port)
+    end),
+}
+
+-- ---- sockets --------------------------------------------------------------------------------
+
+local function transfer(title, verb)
+    return {
+        title = title:format(VSOCK_MIB), unit = "MB/s", vsock = true,
+        command = function(machine)
+            return ("stream %s vsock:2:%d %d"):format(verb, machine.vsock_port, VSOCK_MIB)
+        end,
+        read = function(output) return tonumber(output:match "^[%d.]+$") end,
+    }
+end
+
+figures.vsock = {
+    transfer("vsock, %d MiB to the host", "send"),
+    transfer("vsock, %d MiB to the guest", "receive"),
+    pong("vsock, round trip", function(machine)
+        return ("vsock:2:%d"):format(machine.vsock_port)
+    end),
+}
+figures.vsock[3].vsock = true
+
+return figures

@@ -1,0 +1,164 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- The rounds of virtio.lua, on this host or in the lab: both guests are up all the time, and
+-- each figure is taken from one and then from the other.
+-- Arguments: rounds; kernel modules to load, with ":" between, or "none"; a vmlinux, an initramfs,
+-- the image of tools, the program stream; parts.
+
+package.path = arg[0]:match("^(.*)/") .. "/?.lua;" .. package.path
+
+local compare = require "compare"
+local figures = require "virtio_figures"
+local guests = require "virtio_guests"
+local process = require "vmm.process"
+
+local rounds, modules, kernel, initrd, tools, stream = table.unpack(arg, 1, 6)
+local parts = table.move(arg, 7, #arg, 1, {})
+rounds = math.tointeger(rounds)
+
+local DISK_MIB = 192
+local PORTS = { iperf = 5201, stream = 5202, vsock = 5203 }
+
+-- ---- the host --------------------------------------------------------------------------------
+
+local scratch = assert(process.temporary_directory "vmm-bench")
+local pids = {}
+
+local function sh(script, ...)
+    local output, partial, code = process.capture({ "sh", "-ec", script, "sh", ... },
+        { stderr = "merge" })
+    assert(output, ("%s: exit code %s: %s"):format(script, tostring(code), partial))
+    return (output:gsub("\n$", ""))
+end
+
+local function serve(...)
+    pids[#pids + 1] = sh([["$@" >/dev/null 2>&1 </dev/null & echo $!]], ...)
+end
+
+-- What a lab lacks. Its images are in ext4 on a RAM disk, for a RAM file system has no direct I/O.
+local function prepare_lab()
+    for module in modules:gmatch "[^:]+" do
+        sh([[insmod "$@"]], module, table.unpack(module:find "/brd%.ko"
+            and { "rd_nr=1", "rd_size=" .. 3 * DISK_MIB * 1024 } or {}))
+    end
+    -- Not busybox's mke2fs, which its shell prefers to what PATH has.
+    sh([[/sbin/mke2fs -q -t ext4 -O ^has_journal /dev/ram0 && mount /dev/ram0 "$1"]], scratch)
+end
+
+local function is_loaded(module)
+    return process.is_readable("/sys/module/" .. module .. "/refcnt")
+end
+
+local function machine(index, name)
+    local path = scratch .. "/" .. name
+    sh([[dd if=/dev/urandom of="$1" bs=1M count=$2 2>&1]], path .. ".img", tostring(DISK_MIB))
+    return {
+        kernel = kernel, initrd = initrd, tools = tools, console = path .. ".console",
+        disk = path .. ".img", direct = os.getenv "VMM_BENCH_CACHE" ~= "1",
+        tap = "bench" .. index, mac_tap = "52:54:00:00:01:0" .. index,
+        mac_user = "52:54:00:00:02:0" .. index,
+        host_ip = ("192.168.8%d.1"):format(index), guest_ip = ("192.168.8%d.2"):format(index),
+        cid = 2 + index, vsock = path .. ".vsock", vhost_vsock = is_loaded "vhost_vsock",
+        iperf_port = PORTS.iperf, stream_port = PORTS.stream, vsock_port = PORTS.vsock,
+    }
+end
+
+local function start(name, command, of)
+    local guest = guests.start(name, command(of), of, of.console .. ".log")
+    sh([[ip addr add "$1/24" dev "$2"; ip link set "$2" up]], of.host_ip, of.tap)
+    return guest
+end
+
+-- ---- figures ---------------------------------------------------------------------------------
+
+local function take(guest, figure)
+    local output = guest:run(figure.command(guest.machine))
+    local value = figure.read(output)
+    if not value then
+        print(("  %s: %s: no figure in:\n%s"):format(guest.name, figure.title, output))
+    end
+    return value
+end
+
+-- How much better ours is.
+local function ratio(figure, ours, theirs)
+    return figure.less and theirs / ours or ours / theirs
+end
+
+local function spread(list, format)
+    if #list == 0 then return ("%24s"):format "-" end
+    table.sort(list)
+    return format:format(compare.median(list), list[1], list[#list])
+end
+
+local function print_figure(figure)
+    print(("  %-28s %-7s %s   %s   %s"):format(figure.title, figure.unit,
+        spread(figure.ours, "%9.0f %7.0f-%7.0f"), spread(figure.theirs, "%9.0f %7.0f-%7.0f"),
+        spread(figure.ratios, "%5.2f %5.2f-%5.2f")))
+end
+
+local function compare_figure(figure, round, ours, theirs)
+    local first, second = ours, theirs
+    if round % 2 == 0 then first, second = theirs, ours end
+    local values = {}
+    for _, guest in ipairs { first, second } do
+        if guest == ours or not figure.vsock or theirs.machine.vhost_vsock then
+            values[guest] = take(guest, figure)
+        end
+    end
+    table.insert(figure.ours, values[ours])
+    table.insert(figure.theirs, values[theirs])
+    if values[ours] and values[theirs] then
+        table.insert(figure.ratios, ratio(figure, values[ours], values[theirs]))
+    end
+end
+
+local function measure(ours, theirs)
+    local list = {}
+    for _, part in ipairs(parts) do
+        for _, figure in ipairs(figures[part]) do
+            figure.ours, figure.theirs, figure.ratios = {}, {}, {}
+            list[#list + 1] = figure
+        end
+    end
+    for round = 1, rounds do
+        io.stderr:write(("virtio: round %d of %d\n"):format(round, rounds))
+        for _, figure in ipairs(list) do
+            compare_figure(figure, round, ours, theirs)
+        end
+    end
+    print(("  %-36s %-27s   %-27s   %s"):format("median, least-most", "       ours",
+        "       QEMU microvm", "ratio (> 1: ours is better)"))
+    for _, figure in ipairs(list) do print_figure(figure) end
+    if not theirs.machine.vhost_vsock then
+        print "  QEMU has no vsock here: the host's kernel has not loaded vhost_vsock."
+    end
+    print ""
+end
+
+-- ---- all of it -------------------------------------------------------------------------------
+
+local function run()
+    if modules ~= "none" then prepare_lab() end
+    local of_ours, of_theirs = machine(1, "ours"), machine(2, "qemu")
+    local ours <close> = start("ours", guests.ours, of_ours)
+    local theirs <close> = start("QEMU", guests.qemu, of_theirs)
+    serve("iperf3", "-s", "-p", tostring(PORTS.iperf))
+    serve(stream, "serve", "tcp:0.0.0.0:" .. PORTS.stream)
+    serve(stream, "serve", ("unix:%s_%d"):format(of_ours.vsock, PORTS.vsock))
+    if of_theirs.vhost_vsock then serve(stream, "serve", "vsock:-1:" .. PORTS.vsock) end
+    print(("virtio-mmio devices (%d interleaved rounds)"):format(rounds))
+    for _, guest in ipairs { ours, theirs } do
+        print(("  %-6s %s"):format(guest.name, table.concat(guest.command, " ")))
+    end
+    print ""
+    measure(ours, theirs)
+end
+
+local ok, message = xpcall(run, debug.traceback)
+for _, pid in ipairs(pids) do process.run { "kill", "-9", pid } end
+if modules ~= "none" then process.capture { "umount", "-l", scratch } end
+process.remove(scratch)
+if not ok then
+    io.stderr:write(message, "\n")
+    os.exit(1)
+end
