@@ -3,6 +3,7 @@
 #ifndef VMM_MSI_H
 #define VMM_MSI_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -19,6 +20,16 @@ struct vmm_msi_lines {
     void (*raise)(void *context, unsigned vector);
     void *context;
     unsigned count; /* of vectors */
+
+    /*
+     * For others to raise a vector: an eventfd, valid as long as the lines are;
+     * a write of 1 is a raise.  NULL, and so are the next two: there are none.
+     */
+    int (*fd)(void *context, unsigned vector);
+    /* Keep what they raise from now on, / send it, as one, if there is any. */
+    void (*hold)(void *context, unsigned vector, bool on);
+    /* While it is held: has it been raised?  take: forget that. */
+    bool (*kept)(void *context, unsigned vector, bool take);
 };
 
 #endif

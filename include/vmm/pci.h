@@ -81,6 +81,9 @@ struct vmm_pci_function_ops {
      * bridge's lock is held.  May be NULL. */
     void (*placed)(struct vmm_pci_function *function, unsigned bar,
                    uint64_t base, bool decoded);
+    /* MSI-X has been turned on or off, or masked; with the bridge's lock held.
+     * May be NULL. */
+    void (*msix_changed)(struct vmm_pci_function *function);
 };
 
 struct vmm_pci_bar {
@@ -96,6 +99,8 @@ struct vmm_pci_vector {
     bool masked;
     bool pending;
     bool routed; /* the message is what a raise sends */
+    bool lent;   /* others have its eventfd ... */
+    bool held;   /* ... and what they raise is kept */
 };
 
 /*
@@ -179,6 +184,13 @@ VMM_API bool vmm_pci_msix_enabled(struct vmm_pci_function *function);
 VMM_API unsigned vmm_pci_vector_count(const struct vmm_pci_function *function);
 /* A masked vector is noted as pending; nothing happens while MSI-X is off. */
 VMM_API void vmm_pci_raise(struct vmm_pci_function *function, unsigned vector);
+/*
+ * An eventfd by which another process raises a vector, which masks hold as they
+ * hold vmm_pci_raise; valid as long as the function's lines are.  -1: MSI-X is
+ * off, there is no such vector, or its host has no eventfds.
+ */
+VMM_API int vmm_pci_vector_fd(struct vmm_pci_function *function,
+                              unsigned vector);
 /* The legacy interrupt, INTA; it is not driven while MSI-X is on. */
 VMM_API void vmm_pci_set_intx(struct vmm_pci_function *function, bool asserted);
 

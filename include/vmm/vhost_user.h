@@ -48,7 +48,8 @@ struct vmm_vhost_user_config {
 /*
  * A block device (virtio 1.2, section 5.2) or a file system (section 5.11) of
  * the daemon: it gets all of the guest's memory, and the driver's rings, which
- * it serves by itself; what it costs us is an interrupt.
+ * it serves by itself; what it costs us is an interrupt, and not even that
+ * where the transport has an eventfd for it (MSI-X).
  *
  * A daemon that dies, does not answer within the deadline, or answers nonsense
  * has failed, for good: the connection is closed, a process of ours is asked

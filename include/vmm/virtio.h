@@ -35,6 +35,9 @@ struct vmm_virtio_ops {
     /* The driver has put chains into an enabled queue, on the loop's thread:
      * take them.  True: there may be more, call again soon. */
     bool (*serve)(struct vmm_virtio *virtio, unsigned queue);
+    /* While it runs: how others may interrupt the driver has changed (see
+     * struct vmm_virtio_interrupt).  May be NULL. */
+    void (*rewire)(struct vmm_virtio *virtio);
     /* Configuration space, offset + len <= config_bytes.  NULL: zeros; writes
      * do nothing. */
     void (*read_config)(struct vmm_virtio *virtio, uint32_t offset, void *bytes,
@@ -67,6 +70,9 @@ struct vmm_virtio_interrupt {
     void (*queue)(void *context, unsigned queue);
     void (*config)(void *context);
     void *context;
+    /* An eventfd by which another process may do what queue does, or -1.  May
+     * be NULL. */
+    int (*fd)(void *context, unsigned queue);
 };
 
 struct virtio_queue;

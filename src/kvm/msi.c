@@ -3,6 +3,7 @@
  * routes of a VM at once, so they are kept here, whoever's they are. */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -90,6 +91,36 @@ static void send_message(void *context, unsigned vector)
     eventfd_write(pin->edge_fd, 1);
 }
 
+/* ---- for others to raise --------------------------------------------------
+ */
+
+static int message_fd(void *context, unsigned vector)
+{
+    return ((struct vmm_irq_pin *)context + vector)->edge_fd;
+}
+
+/* An eventfd that is no irqfd for a while counts; once it is one again, KVM
+ * finds that it has been raised, and sends the message. */
+static void hold(void *context, unsigned vector, bool on)
+{
+    const struct vmm_irq_pin *pin = (struct vmm_irq_pin *)context + vector;
+
+    vmm_vm_irqfd(pin->vm, pin->edge_fd, -1, pin->gsi, !on, NULL);
+}
+
+static bool kept(void *context, unsigned vector, bool take)
+{
+    const struct vmm_irq_pin *pin = (struct vmm_irq_pin *)context + vector;
+    struct pollfd ready = {.fd = pin->edge_fd, .events = POLLIN};
+    eventfd_t count;
+
+    return take ? eventfd_read(pin->edge_fd, &count) == 0
+                : poll(&ready, 1, 0) == 1;
+}
+
+/* ---- the lines ------------------------------------------------------------
+ */
+
 static int open_pin(struct vmm_irq_pin *pin, struct vmm_error *err)
 {
     if (pin->edge_fd >= 0)
@@ -148,7 +179,12 @@ int vmm_vm_msi_lines(struct vmm_vm *vm, uint32_t first_gsi, unsigned count,
         close_pins(pins, opened);
         return r;
     }
-    *lines = (struct vmm_msi_lines){
-        .route = route, .raise = send_message, .context = pins, .count = count};
+    *lines = (struct vmm_msi_lines){.route = route,
+                                    .raise = send_message,
+                                    .context = pins,
+                                    .count = count,
+                                    .fd = message_fd,
+                                    .hold = hold,
+                                    .kept = kept};
     return 0;
 }

@@ -26,19 +26,32 @@ static void drive_intx(struct vmm_pci_function *function)
 /* ---- vectors: interrupt_lock held -----------------------------------------
  */
 
+/* Have what others raise kept, or no longer. */
+static void set_held(struct vmm_pci_function *function, unsigned index,
+                     bool held)
+{
+    struct vmm_pci_vector *vector = &function->vectors[index];
+
+    if (!vector->lent || vector->held == held)
+        return;
+    vector->held = held;
+    function->lines.hold(function->lines.context, index, held);
+}
+
 /* Send what is pending, if nothing forbids it.  A message that the host does
  * not take stays pending until the guest has written another. */
 static void settle(struct vmm_pci_function *function, unsigned index)
 {
     struct vmm_pci_vector *vector = &function->vectors[index];
     const struct vmm_msi_lines *lines = &function->lines;
+    const bool open =
+        function->msix_enabled && !function->msix_masked && !vector->masked;
 
-    if (!function->msix_enabled || function->msix_masked || vector->masked)
-        return;
-    if (!vector->routed)
+    if (open && !vector->routed)
         vector->routed = lines->route(lines->context, index, vector->address,
                                       vector->data) == 0;
-    if (!vector->routed || !vector->pending)
+    set_held(function, index, !open || !vector->routed);
+    if (!open || !vector->routed || !vector->pending)
         return;
     vector->pending = false;
     lines->raise(lines->context, index);
@@ -52,8 +65,15 @@ static void settle_all(struct vmm_pci_function *function)
 
 static void reset_vectors(struct vmm_pci_function *function)
 {
-    for (unsigned i = 0; i < function->lines.count; i++)
+    const struct vmm_msi_lines *lines = &function->lines;
+
+    for (unsigned i = 0; i < lines->count; i++) {
+        /* What has been kept is forgotten. */
+        if (function->vectors[i].held)
+            lines->kept(lines->context, i, true);
+        set_held(function, i, false);
         function->vectors[i] = (struct vmm_pci_vector){.masked = true};
+    }
 }
 
 /* ---- by the guest's configuration accesses --------------------------------
@@ -84,6 +104,8 @@ void pci_msix_update(struct vmm_pci_function *function)
     drive_intx(function);
     settle_all(function);
     pthread_mutex_unlock(&function->interrupt_lock);
+    if (function->ops->msix_changed)
+        function->ops->msix_changed(function);
 }
 
 void pci_interrupts_reset(struct vmm_pci_function *function)
@@ -209,6 +231,15 @@ void vmm_pci_msix_write(struct vmm_pci_function *function, uint64_t offset,
     pthread_mutex_unlock(&function->interrupt_lock);
 }
 
+static bool is_pending(const struct vmm_pci_function *function, unsigned index)
+{
+    const struct vmm_pci_vector *vector = &function->vectors[index];
+    const struct vmm_msi_lines *lines = &function->lines;
+
+    return vector->pending ||
+           (vector->held && lines->kept(lines->context, index, false));
+}
+
 void vmm_pci_pending_read(struct vmm_pci_function *function, uint64_t offset,
                           uint8_t *value, size_t size)
 {
@@ -219,7 +250,7 @@ void vmm_pci_pending_read(struct vmm_pci_function *function, uint64_t offset,
             uint64_t index = 8 * (offset + byte) + bit;
 
             if (index < function->lines.count &&
-                function->vectors[index].pending)
+                is_pending(function, (unsigned)index))
                 value[byte] |= (uint8_t)(1u << bit);
         }
     pthread_mutex_unlock(&function->interrupt_lock);
@@ -249,6 +280,21 @@ void vmm_pci_raise(struct vmm_pci_function *function, unsigned vector)
         settle(function, vector);
     }
     pthread_mutex_unlock(&function->interrupt_lock);
+}
+
+int vmm_pci_vector_fd(struct vmm_pci_function *function, unsigned vector)
+{
+    const struct vmm_msi_lines *lines = &function->lines;
+    int fd = -1;
+
+    pthread_mutex_lock(&function->interrupt_lock);
+    if (function->msix_enabled && vector < lines->count && lines->fd) {
+        fd = lines->fd(lines->context, vector);
+        function->vectors[vector].lent = true;
+        settle(function, vector);
+    }
+    pthread_mutex_unlock(&function->interrupt_lock);
+    return fd;
 }
 
 void vmm_pci_set_intx(struct vmm_pci_function *function, bool asserted)

@@ -55,6 +55,11 @@ struct vmm_virtq_layout virtio_queue_layout(struct vmm_virtio *virtio,
  * held. */
 void virtio_interrupt_queue(struct vmm_virtio *virtio, unsigned queue);
 
+/* The eventfd by which another process does so, or -1.  Lock held. */
+int virtio_interrupt_fd(const struct vmm_virtio *virtio, unsigned queue);
+/* The transport: those eventfds may be others by now. */
+void virtio_rewire(struct vmm_virtio *virtio);
+
 /* Any offset and length: what is outside reads as zeros. */
 void virtio_read_config(struct vmm_virtio *virtio, uint64_t offset, void *bytes,
                         uint32_t len);

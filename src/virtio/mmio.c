@@ -229,8 +229,8 @@ int vmm_virtio_mmio_new(struct vmm_virtio *virtio,
     vmm_device_init(&mmio->device, &mmio_ops, mmio_regions, 1);
     mmio->virtio = virtio;
     mmio->irq = *irq;
-    virtio_connect(virtio,
-                   &(struct vmm_virtio_interrupt){on_queue, on_config, mmio});
+    virtio_connect(virtio, &(struct vmm_virtio_interrupt){on_queue, on_config,
+                                                          mmio, NULL});
     *device = &mmio->device;
     return 0;
 }

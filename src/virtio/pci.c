@@ -149,10 +149,16 @@ static void placed(struct vmm_pci_function *function, unsigned bar,
                       decoded);
 }
 
+static void msix_changed(struct vmm_pci_function *function)
+{
+    virtio_rewire(pci_of(function)->virtio);
+}
+
 static const struct vmm_pci_function_ops function_ops = {
     .read_window = read_window,
     .wrote_window = wrote_window,
     .placed = placed,
+    .msix_changed = msix_changed,
 };
 
 /* ---- life -----------------------------------------------------------------
@@ -226,6 +232,7 @@ int vmm_virtio_pci_new(struct vmm_virtio *virtio,
     }
     virtio_pci_reset_registers(pci);
     virtio_connect(virtio, &(struct vmm_virtio_interrupt){
-                               virtio_pci_on_queue, virtio_pci_on_config, pci});
+                               virtio_pci_on_queue, virtio_pci_on_config, pci,
+                               virtio_pci_queue_fd});
     return vmm_pci_host_add(config->host, config->slot, &pci->function, err);
 }

@@ -50,5 +50,6 @@ void virtio_pci_reset_registers(struct virtio_pci *pci);
 /* Interrupt the driver; virtio's lock held. */
 void virtio_pci_on_queue(void *context, unsigned queue);
 void virtio_pci_on_config(void *context);
+int virtio_pci_queue_fd(void *context, unsigned queue);
 
 #endif

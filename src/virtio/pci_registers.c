@@ -58,6 +58,13 @@ void virtio_pci_on_config(void *context)
     interrupt(pci, pci->config_vector, VIRTIO_PCI_ISR_CONFIG);
 }
 
+int virtio_pci_queue_fd(void *context, unsigned queue)
+{
+    struct virtio_pci *pci = context;
+
+    return vmm_pci_vector_fd(&pci->function, pci->queue_vectors[queue]);
+}
+
 /* ---- common configuration (section 4.1.4.3) -------------------------------
  */
 
@@ -215,6 +222,7 @@ static void write_register(struct virtio_pci *pci, uint64_t offset,
         break;
     case VIRTIO_PCI_COMMON_Q_MSIX:
         set_vector(pci, selected_vector(pci), value);
+        virtio_rewire(pci->virtio);
         break;
     case VIRTIO_PCI_COMMON_Q_ENABLE: /* only a reset disables it */
         if (value == 1)

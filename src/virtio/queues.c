@@ -60,6 +60,21 @@ void virtio_interrupt_queue(struct vmm_virtio *virtio, unsigned queue)
         virtio->interrupt.queue(virtio->interrupt.context, queue);
 }
 
+int virtio_interrupt_fd(const struct vmm_virtio *virtio, unsigned queue)
+{
+    const struct vmm_virtio_interrupt *interrupt = &virtio->interrupt;
+
+    return interrupt->fd ? interrupt->fd(interrupt->context, queue) : -1;
+}
+
+void virtio_rewire(struct vmm_virtio *virtio)
+{
+    pthread_mutex_lock(&virtio->lock);
+    if (virtio->running && virtio->ops->rewire)
+        virtio->ops->rewire(virtio);
+    pthread_mutex_unlock(&virtio->lock);
+}
+
 /* ---- life -----------------------------------------------------------------
  */
 

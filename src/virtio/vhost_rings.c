@@ -138,6 +138,16 @@ static int enable(const struct vhost_ring *ring, bool on, struct vmm_error *err)
     return tell_ring(ring, VHOST_SET_VRING_ENABLE, on, err);
 }
 
+/* Interrupts that the transport can take from another process cost us
+ * nothing. */
+static int wire(struct vhost_ring *ring, struct vmm_error *err)
+{
+    int fd = virtio_interrupt_fd(&ring->vhost->virtio, ring->index);
+
+    ring->lent_fd = fd >= 0 ? fd : ring->call_fd;
+    return tell_fd(ring, VHOST_SET_VRING_CALL, ring->lent_fd, err);
+}
+
 static int start_ring(struct vhost_ring *ring, struct vmm_error *err)
 {
     const struct virtio_queue *queue = &ring->vhost->virtio.queues[ring->index];
@@ -148,7 +158,7 @@ static int start_ring(struct vhost_ring *ring, struct vmm_error *err)
     if (rc == 0)
         rc = tell_addresses(ring, &queue->layout, err);
     if (rc == 0)
-        rc = tell_fd(ring, VHOST_SET_VRING_CALL, ring->call_fd, err);
+        rc = wire(ring, err);
     if (rc)
         return rc;
     ring->started = true;
@@ -168,6 +178,25 @@ int vhost_rings_start(struct vhost_user *vhost, struct vmm_error *err)
     for (unsigned i = 0; i < vhost->virtio.queue_count && rc == 0; i++)
         if (vhost->virtio.queues[i].ready)
             rc = start_ring(&vhost->rings[i], err);
+    return rc;
+}
+
+int vhost_rings_rewire(struct vhost_user *vhost, struct vmm_error *err)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < vhost->virtio.queue_count && rc == 0; i++) {
+        struct vhost_ring *ring = &vhost->rings[i];
+        int fd = virtio_interrupt_fd(&vhost->virtio, i);
+
+        if (ring->started && ring->lent_fd != (fd >= 0 ? fd : ring->call_fd))
+            rc = wire(ring, err);
+        else
+            continue;
+        /* What has come to the former meanwhile; once too often does no
+         * harm. */
+        virtio_interrupt_queue(&vhost->virtio, i);
+    }
     return rc;
 }
 

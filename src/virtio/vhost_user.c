@@ -150,6 +150,15 @@ static int start(struct vmm_virtio *virtio)
     return vhost_rings_start(vhost, &err) ? vhost_fail(vhost, &err) : 0;
 }
 
+static void rewire(struct vmm_virtio *virtio)
+{
+    struct vhost_user *vhost = vhost_of(virtio);
+    struct vmm_error err = {0};
+
+    if (!vhost->why.code && vhost_rings_rewire(vhost, &err))
+        vhost_fail(vhost, &err);
+}
+
 static void stop(struct vmm_virtio *virtio)
 {
     struct vhost_user *vhost = vhost_of(virtio);
@@ -202,8 +211,8 @@ static void destroy(struct vmm_virtio *virtio)
 #define OPS(name_, id_)                                                        \
     {                                                                          \
         .name = (name_), .id = (id_), .start = start, .stop = stop,            \
-        .read_config = read_config, .write_config = write_config,              \
-        .close = on_close, .destroy = destroy,                                 \
+        .rewire = rewire, .read_config = read_config,                          \
+        .write_config = write_config, .close = on_close, .destroy = destroy,   \
     }
 
 static const struct vmm_virtio_ops block_ops =

@@ -17,8 +17,9 @@ struct vhost_user;
 struct vhost_ring {
     struct vhost_user *vhost;
     unsigned index;
-    int call_fd; /* the back end raises it to interrupt the driver */
+    int call_fd; /* the back end raises it, and we interrupt the driver */
     struct vmm_watch *watch;
+    int lent_fd; /* what it raises: the transport's own, or call_fd */
     bool started;
 };
 
@@ -72,6 +73,8 @@ int vhost_rings_init(struct vhost_user *vhost, struct vmm_error *err);
 void vhost_rings_fini(struct vhost_user *vhost);
 /* The driver is ready / has reset: lock held. */
 int vhost_rings_start(struct vhost_user *vhost, struct vmm_error *err);
+/* It may be told of other eventfds for interrupts. */
+int vhost_rings_rewire(struct vhost_user *vhost, struct vmm_error *err);
 int vhost_rings_stop(struct vhost_user *vhost, struct vmm_error *err);
 
 /* ---- vhost_channel.c ------------------------------------------------------

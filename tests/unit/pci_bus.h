@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <linux/pci_regs.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 
 #include <vmm/bus.h>
 #include <vmm/pci.h>
@@ -26,6 +28,9 @@ struct messages {
     uint32_t sent_data;
     bool refuse;
     unsigned *pulses; /* counts all raises; or NULL */
+    bool lends;       /* eventfds for others to raise vectors: */
+    int fds[VECTORS_MAX];
+    bool held[VECTORS_MAX];
 };
 
 static int on_route(void *context, unsigned vector, uint64_t address,
@@ -50,6 +55,36 @@ static void on_raise(void *context, unsigned vector)
         ++*m->pulses;
     m->sent_address = m->address[vector];
     m->sent_data = m->data[vector];
+}
+
+/* Eventfds that nobody reads: who has raised a vector is seen in them. */
+static inline int on_fd(void *context, unsigned vector)
+{
+    return ((struct messages *)context)->fds[vector];
+}
+
+static inline void on_hold(void *context, unsigned vector, bool on)
+{
+    ((struct messages *)context)->held[vector] = on;
+}
+
+static inline bool on_kept(void *context, unsigned vector, bool take)
+{
+    struct messages *m = context;
+    struct pollfd ready = {.fd = m->fds[vector], .events = POLLIN};
+    eventfd_t count;
+
+    return take ? eventfd_read(m->fds[vector], &count) == 0
+                : poll(&ready, 1, 0) == 1;
+}
+
+static inline void lend_fds(struct messages *m, struct vmm_msi_lines *lines)
+{
+    for (unsigned i = 0; i < VECTORS_MAX; i++)
+        m->fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    lines->fd = on_fd;
+    lines->hold = on_hold;
+    lines->kept = on_kept;
 }
 
 /* ---- accesses -------------------------------------------------------------

@@ -83,7 +83,10 @@ static struct probe *probe_new(uint64_t base, struct messages *messages)
                                                      .subsystem = 0xdef0,
                                                      .class_code = 0x080000,
                                                      .revision = 3};
-    const struct vmm_msi_lines lines = {on_route, on_raise, messages, VECTORS};
+    const struct vmm_msi_lines lines = {.route = on_route,
+                                        .raise = on_raise,
+                                        .context = messages,
+                                        .count = VECTORS};
     struct probe *probe = calloc(1, sizeof(*probe));
     struct vmm_error err;
 

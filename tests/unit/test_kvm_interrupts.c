@@ -228,6 +228,38 @@ static void a_device_s_route_keeps_all_others(void **state)
     tiny_free(&g);
 }
 
+static void what_others_raise_may_be_held_and_comes_as_one(void **state)
+{
+    struct tiny_log log = TINY_LOG;
+    struct tiny_guest g = start_waiting(state, &log);
+    struct vmm_msi_lines lines;
+
+    assert_ok(vmm_vm_msi_lines(g.vm, 24, 2, &lines, &err));
+    assert_int_equal(lines.route(lines.context, 1, 0xfee00000, MESSAGE_VECTOR),
+                     0);
+    int fd = lines.fd(lines.context, 1);
+    bump(fd);
+    assert_int_equal(tiny_wait_writes(&log, 2), 'm');
+
+    lines.hold(lines.context, 1, true);
+    assert_false(lines.kept(lines.context, 1, false));
+    bump(fd);
+    bump(fd);
+    assert_true(lines.kept(lines.context, 1, false));
+    lines.hold(lines.context, 1, false);
+    assert_int_equal(tiny_wait_writes(&log, 3), 'm');
+
+    /* And what has been taken does not come: the line's write is the next. */
+    lines.hold(lines.context, 1, true);
+    bump(fd);
+    assert_true(lines.kept(lines.context, 1, true));
+    assert_false(lines.kept(lines.context, 1, true));
+    lines.hold(lines.context, 1, false);
+    assert_int_equal(vmm_vm_set_irq(g.vm, 4, true), 0);
+    assert_int_equal(tiny_wait_writes(&log, 4), 'i');
+    tiny_free(&g);
+}
+
 static void gsis_of_messages_are_one_device_s(void **state)
 {
     struct tiny_guest g = tiny_new(state, "\xf4", 1, &irqchip);
@@ -342,6 +374,7 @@ int main(void)
         cmocka_unit_test(routing_turns_a_line_into_a_message),
         cmocka_unit_test(more_routes_than_kvm_takes_are_refused),
         cmocka_unit_test(a_device_s_route_keeps_all_others),
+        cmocka_unit_test(what_others_raise_may_be_held_and_comes_as_one),
         cmocka_unit_test(gsis_of_messages_are_one_device_s),
         cmocka_unit_test(
             a_matching_port_write_wakes_the_eventfd_without_an_exit),

@@ -92,6 +92,8 @@ static inline void backend_serve(struct backend *b)
     struct vring_avail *avail = (void *)backend_at(b, b->ring.avail);
     struct vring_used *used = (void *)backend_at(b, b->ring.used);
 
+    const uint16_t before = b->next;
+
     while (b->next != __atomic_load_n(&avail->idx, __ATOMIC_ACQUIRE)) {
         uint16_t head = avail->ring[b->next % b->size];
 
@@ -101,7 +103,8 @@ static inline void backend_serve(struct backend *b)
         __atomic_store_n(&used->idx, ++b->next, __ATOMIC_RELEASE);
         atomic_fetch_add(&b->served, 1);
     }
-    eventfd_write(b->call, 1);
+    if (b->next != before)
+        eventfd_write(b->call, 1);
 }
 
 static inline void backend_close(int *fd)

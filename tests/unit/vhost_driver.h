@@ -77,7 +77,7 @@ static void vhost_tear_down(struct vhost *v)
 }
 
 /* The same without a device. */
-static void vhost_give_up(struct vhost *v)
+static inline void vhost_give_up(struct vhost *v)
 {
     vmm_loop_free(v->h.loop);
     vmm_bus_free(v->h.bus);

@@ -44,8 +44,14 @@ static void pci_attach(struct vmm_bus *bus, struct vmm_device *host,
         .slot = 1,
         .bar = BAR,
         .interrupt_line = 16,
-        .lines = {on_route, on_raise, messages, virtio->queue_count + 1}};
+        .lines = {.route = on_route,
+                  .raise = on_raise,
+                  .context = messages,
+                  .count = virtio->queue_count + 1}};
     struct vmm_error err;
+
+    if (messages->lends)
+        lend_fds(messages, &config.lines);
 
     if (vmm_virtio_pci_new(virtio, &config, &err))
         fail_msg("%s", err.text);
