@@ -35,7 +35,7 @@ $(call block,virtio,src/virtio/*.c src/lua/virtio*.c src/net/[!s]*.c src/lua/net
 	lua/vmm/virtio*.lua lua/vmm/link.lua lua/vmm/net_fault.lua lua/vmm/station.lua,-luring,liburing-dev,acpi,virt* net*)
 $(call block,user_net,src/net/slirp*.c src/lua/net_user.c,,,libslirp-dev,virtio,net_user)
 # (The tests of virtio devices drive them over both transports.)
-$(call block,pci,src/pci/*.c src/virtio/pci*.c src/lua/pci.c,lua/vmm/pci.lua,,,virtio,pci* virtio_*)
+$(call block,pci,src/pci/*.c src/virtio/pci*.c src/lua/pci.c,lua/vmm/pci.lua,,,virtio,pci* virtio_* vhost_*)
 
 $(call block,vhost_user,src/base/process.c src/virtio/vhost_*.c src/lua/vhost_user.c, \
 	lua/vmm/vhost_user.lua lua/vmm/share.lua lua/vmm/storage.lua,,,virtio,vhost_* process)

@@ -43,7 +43,8 @@ struct fuzz {
     struct vmm_virtio *virtio[2];
     unsigned raises;
     bool routed[VECTORS];
-    int lines; /* driven */
+    int held[VECTORS]; /* by how many of the devices */
+    int lines;         /* driven */
 };
 
 /* ---- the host's end ---- */
@@ -69,6 +70,31 @@ static void on_raise(void *context, unsigned vector)
     fuzz->raises++;
 }
 
+/* What other processes would raise vectors by. */
+static int on_fd(void *context, unsigned vector)
+{
+    (void)context;
+    REQUIRE(vector < VECTORS);
+    return (int)vector;
+}
+
+static void on_hold(void *context, unsigned vector, bool on)
+{
+    struct fuzz *fuzz = context;
+
+    fuzz->held[vector] += on ? 1 : -1;
+    REQUIRE(fuzz->held[vector] >= 0 && fuzz->held[vector] <= 2);
+}
+
+static bool on_kept(void *context, unsigned vector, bool take)
+{
+    const struct fuzz *fuzz = context;
+
+    (void)take;
+    REQUIRE(fuzz->held[vector] > 0);
+    return true;
+}
+
 static void on_line(void *context, bool level)
 {
     struct fuzz *fuzz = context;
@@ -89,12 +115,18 @@ static void on_doorbell(void *context, uint64_t address, int fd, bool on)
 
 static void add_device(struct fuzz *fuzz, unsigned i)
 {
-    struct vmm_virtio_pci_config config = {
-        .host = fuzz->host,
-        .slot = i + 1,
-        .bar = WINDOW + i * VMM_VIRTIO_PCI_BAR_BYTES,
-        .lines = {on_route, on_raise, fuzz, VECTORS},
-        .doorbell = on_doorbell};
+    struct vmm_virtio_pci_config config = {.host = fuzz->host,
+                                           .slot = i + 1,
+                                           .bar = WINDOW +
+                                                  i * VMM_VIRTIO_PCI_BAR_BYTES,
+                                           .lines = {.route = on_route,
+                                                     .raise = on_raise,
+                                                     .context = fuzz,
+                                                     .count = VECTORS,
+                                                     .fd = on_fd,
+                                                     .hold = on_hold,
+                                                     .kept = on_kept},
+                                           .doorbell = on_doorbell};
 
     REQUIRE(!vmm_virtio_rng_new(fuzz->memory, fuzz->loop, 0, &fuzz->virtio[i],
                                 NULL));
@@ -161,6 +193,14 @@ static void change_config(struct vmm_virtio *virtio)
     vmm_virtio_leave(virtio);
 }
 
+/* As for a back end that is another process. */
+static void lend_vector(struct vmm_virtio *virtio)
+{
+    vmm_virtio_enter(virtio);
+    virtio->interrupt.fd(virtio->interrupt.context, 0);
+    vmm_virtio_leave(virtio);
+}
+
 /* Write, then read the same. */
 static void touch(struct fuzz *fuzz, uint64_t address, uint64_t value,
                   size_t size)
@@ -200,6 +240,8 @@ static void step(struct fuzz *fuzz, const uint8_t *record)
         serve(fuzz);
         break;
     case CHANGE:
+        if (where & 2)
+            lend_vector(fuzz->virtio[where % 2]);
         change_config(fuzz->virtio[where % 2]);
         break;
     case RESET:
@@ -271,6 +313,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     vmm_bus_each(fuzz.mmio, count_range, &ranges);
     REQUIRE(ranges >= 1 && ranges <= 3);
     vmm_device_reset(fuzz.host);
+    for (unsigned i = 0; i < VECTORS; i++)
+        REQUIRE(fuzz.held[i] == 0);
     bring_up(&fuzz);
     take_apart(&fuzz);
     return 0;

@@ -125,3 +125,60 @@ for _, transport in ipairs { "mmio", "pci" } do
         end)
     end)
 end
+
+describe("a folder of a daemon that runs already", function()
+    it("is mounted like any other", function()
+        local program = "/usr/lib/qemu/virtiofsd"
+        if not process.is_readable(program) then return pending "another virtiofsd" end
+        write("a/greeting", "from the host\n")
+        assert(os.execute(("%s --socket-path=%s -f -o source=%s -o sandbox=chroot 2>/dev/null & "
+            .. "timeout 20 sh -c 'while ! test -S %s; do :; done'"):format(program,
+            path "socket", path "a", path "socket")))
+        local vm <close> = boot({ { socket = path "socket", tag = "other" } }, "mmio")
+        mount(vm, "other")
+        assert.equal("from the host", linux.run(vm, "cat /other/greeting"))
+    end)
+end)
+
+-- What a user without rights runs: a guest that reads and writes a folder.
+local SCRIPT = [[
+local vmm = require "vmm"
+local kernel, initrd, folder = ...
+local vm <close> = assert(vmm.vm {
+    console = "capture", memory = { size_mib = 256 },
+    kernel = { path = kernel, initrd = initrd, cmdline = "console=ttyS0 panic=1 quiet" },
+    share = { { path = folder, tag = "mine" }, { path = folder, tag = "ro", readonly = true } },
+})
+assert(vm:start())
+vm.console:expect("guest# ", { timeout = 20 })
+vm.console:send_line("mkdir /m /r; mount -t virtiofs mine /m; mount -t virtiofs ro /r; "
+    .. "cat /m/greeting; echo by nobody >/m/answer; echo x >/r/no; sync; echo do''ne")
+vm.console:expect("from the host.-done", { timeout = 12 })
+]]
+
+-- Runs a program where /dev/kvm is everybody's.
+local FOR_ALL = [[mount -t tmpfs -o mode=755 none "$0" && mknod "$0/kvm" c 10 232 &&
+    chmod 666 "$0/kvm" && mount --bind "$0/kvm" /dev/kvm && exec "$@"]]
+
+describe("a user without rights", function()
+    it("shares a folder as well", function()
+        local setpriv = process.which "setpriv"
+        if not setpriv then return pending "no setpriv" end
+        if process.line { "id", "-u" } ~= "0" then return pending "only root gives rights up" end
+        local kernel = assert(guests.kernel "cloud-amd64")
+        local initrd = assert(guests.initramfs {
+            kernel = kernel, modules = { "virtio_mmio", "virtiofs" } })
+        write("greeting", "from the host\n")
+        write("script.lua", SCRIPT)
+        assert(os.execute(("cd %s; cp %s kernel; cp %s initrd; mkdir c n; mv greeting c; "
+            .. "chmod 644 kernel initrd script.lua; chown -R 65534 c"):format(FOLDER, kernel.path,
+            initrd)))
+        local output, errors = process.capture({ "unshare", "--mount", "sh", "-c", FOR_ALL,
+            path "n", setpriv, "--reuid=65534", "--regid=65534", "--clear-groups",
+            "env", "TMPDIR=" .. path "c", process.executable(), path "script.lua", path "kernel", path "initrd", path "c" },
+            { stderr = "merge" })
+        assert.equal("", output or errors)
+        assert.equal("by nobody\n", read "c/answer")
+        assert.is_nil(io.open(path "c/no"))
+    end)
+end)
