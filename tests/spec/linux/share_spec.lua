@@ -175,8 +175,8 @@ describe("a user without rights", function()
             initrd)))
         local output, errors = process.capture({ "unshare", "--mount", "sh", "-c", FOR_ALL,
             path "n", setpriv, "--reuid=65534", "--regid=65534", "--clear-groups",
-            "env", "TMPDIR=" .. path "c", process.executable(), path "script.lua", path "kernel", path "initrd", path "c" },
-            { stderr = "merge" })
+            "env", "TMPDIR=" .. path "c", process.executable(), path "script.lua", path "kernel",
+            path "initrd", path "c" }, { stderr = "merge" })
         assert.equal("", output or errors)
         assert.equal("by nobody\n", read "c/answer")
         assert.is_nil(io.open(path "c/no"))
