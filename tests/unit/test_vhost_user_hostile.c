@@ -348,6 +348,70 @@ static void files_that_nobody_asked_for_are_closed(void **state)
     vhost_tear_down(&v);
 }
 
+/* ---- a hostile guest ------------------------------------------------------
+ */
+
+static void rings_that_are_not_memory_are_not_handed_on(void **state)
+{
+    static const uint32_t bad[][2] = {
+        {VIRTIO_MMIO_QUEUE_DESC_LOW, RAM_END},      /* the hole */
+        {VIRTIO_MMIO_QUEUE_USED_LOW, RAM_END - 8},  /* into it */
+        {VIRTIO_MMIO_QUEUE_AVAIL_HIGH, 0xffffffff}, /* beyond all */
+        {VIRTIO_MMIO_QUEUE_USED_LOW, DESC},         /* overlaps */
+        {VIRTIO_MMIO_QUEUE_DESC_LOW, DESC + 8},     /* not aligned */
+        {VIRTIO_MMIO_QUEUE_NUM, RING_SIZE - 1},     /* no power of two */
+        {VIRTIO_MMIO_QUEUE_NUM, 0x8000},            /* larger than told */
+    };
+    static struct vhost v;
+
+    (void)state;
+    prepare(&v, 0, TRUTH);
+    vhost_attach(&v);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        negotiate(&v.h, VERSION_1);
+        put(&v.h, VIRTIO_MMIO_QUEUE_SEL, 0);
+        put(&v.h, VIRTIO_MMIO_QUEUE_NUM, RING_SIZE);
+        put(&v.h, VIRTIO_MMIO_QUEUE_DESC_LOW, DESC);
+        put(&v.h, VIRTIO_MMIO_QUEUE_AVAIL_LOW, AVAIL);
+        put(&v.h, VIRTIO_MMIO_QUEUE_USED_LOW, USED);
+        put(&v.h, bad[i][0], bad[i][1]);
+        put(&v.h, VIRTIO_MMIO_QUEUE_READY, 1);
+        drive_ok(&v.h);
+        put(&v.h, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+        assert_int_equal(get(&v.h, VIRTIO_MMIO_STATUS),
+                         EVERYTHING | NEEDS_RESET);
+        assert_int_equal(v.backend.seen[VHOST_SET_VRING_ADDR], 0);
+    }
+    /* It is the guest's mistake, not the back end's. */
+    assert_string_equal(failure(&v), "");
+    bring_up(&v.h, 0);
+    assert_int_equal(v.backend.seen[VHOST_SET_VRING_ADDR], 1);
+    vhost_tear_down(&v);
+}
+
+static void registers_of_a_ring_in_use_do_not_change_it(void **state)
+{
+    static struct vhost v;
+    uint32_t id, len;
+
+    (void)state;
+    prepare(&v, 0, TRUTH);
+    vhost_attach(&v);
+    bring_up(&v.h, 0);
+    put(&v.h, VIRTIO_MMIO_QUEUE_SEL, 0);
+    put(&v.h, VIRTIO_MMIO_QUEUE_DESC_LOW, 0);
+    put(&v.h, VIRTIO_MMIO_QUEUE_READY, 0);
+    put(&v.h, VIRTIO_MMIO_QUEUE_READY, 1);
+    put(&v.h, VIRTIO_MMIO_QUEUE_NOTIFY, 63);
+    put(&v.h, VIRTIO_MMIO_QUEUE_NOTIFY, UINT32_MAX);
+    assert_int_equal(v.backend.seen[VHOST_SET_VRING_ADDR], 1);
+    assert_int_equal(v.backend.seen[VHOST_GET_VRING_BASE], 0);
+    driver_offer_buffer(&v.h.driver, 0, DATA, 16, WRITE);
+    put(&v.h, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+    AWAIT(&v, driver_collect(&v.h.driver, &id, &len));
+    vhost_tear_down(&v);
+}
+
 /* ---- a process of ours ----------------------------------------------------
  */
 
@@ -409,6 +473,8 @@ int main(void)
         TEST(a_lie_about_the_new_configuration_fails_the_device),
         TEST(calls_without_end_and_a_closed_channel_do_no_harm),
         TEST(files_that_nobody_asked_for_are_closed),
+        TEST(rings_that_are_not_memory_are_not_handed_on),
+        TEST(registers_of_a_ring_in_use_do_not_change_it),
         TEST(a_process_that_ends_is_quoted),
         TEST(a_process_that_does_not_answer_is_ended),
     };
