@@ -6,17 +6,18 @@ local linux = require "tests.spec.support.linux"
 local process = require "vmm.process"
 local vmm = require "vmm"
 
-local kernel, initrd
+local kernel
 
 setup(function()
     kernel = assert(guests.kernel "cloud-amd64")
-    initrd = assert(guests.initramfs { kernel = kernel,
-        modules = { "virtio_mmio", "virtio_net" } })
 end)
 
-local function boot(net)
+local function boot(transport, net)
+    local initrd = assert(guests.initramfs { kernel = kernel,
+        modules = { "virtio_" .. transport, "virtio_net" } })
     return linux.boot {
         net = net,
+        transport = transport,
         memory = { size_mib = 128 },
         kernel = { path = kernel.path, initrd = initrd },
     }
@@ -43,75 +44,78 @@ local function serve_one(listener, body)
     end)
 end
 
-describe("user-mode networking", function()
-    local vm
+for _, transport in ipairs(linux.TRANSPORTS) do
+    describe("user-mode networking over virtio-" .. transport, function()
+        local vm
 
-    setup(function()
-        vm = boot { { user = true, forward = "tcp:18080-8080,udp:18081-8081", mac =
-            "52:54:00:12:34:56" } }
-        linux.run(vm, LEASE .. "true")
-    end)
+        setup(function()
+            vm = boot(transport, { { user = true, mac = "52:54:00:12:34:56",
+                forward = "tcp:18080-8080,udp:18081-8081" } })
+            linux.run(vm, LEASE .. "true")
+        end)
 
-    teardown(function()
-        if vm then vm:close() end
-    end)
+        teardown(function()
+            if vm then vm:close() end
+        end)
 
-    it("gives the guest an address, a route and a name server by DHCP", function()
-        assert.matches("inet 10.0.2.15/24", linux.run(vm, "ip addr show dev eth0"), 1, true)
-        assert.matches("default via 10.0.2.2", linux.run(vm, "ip route"), 1, true)
-        assert.equal("nameserver 10.0.2.3", linux.run(vm, "cat /etc/resolv.conf"))
-        assert.matches("52:54:00:12:34:56", linux.run(vm, "ip link show dev eth0"), 1, true)
-    end)
+        it("gives the guest an address, a route and a name server by DHCP", function()
+            assert.matches("inet 10.0.2.15/24", linux.run(vm, "ip addr show dev eth0"), 1, true)
+            assert.matches("default via 10.0.2.2", linux.run(vm, "ip route"), 1, true)
+            assert.equal("nameserver 10.0.2.3", linux.run(vm, "cat /etc/resolv.conf"))
+            assert.matches("52:54:00:12:34:56", linux.run(vm, "ip link show dev eth0"), 1, true)
+        end)
 
-    it("lets it fetch a file from a server of the host's, whole", function()
-        local listener = assert(vmm.listen { tcp = 0 })
-        local body = ("0123456789abcde\n"):rep(1 << 16)
-        local served = serve_one(listener, body)
-        assert.equal("1048576", linux.run(vm,
-            ("wget -q -O /file http://10.0.2.2:%d/file; wc -c </file"):format(listener:port())))
-        assert.equal("GET /file HTTP/1.1", served:wait())
-        assert.equal("65536", linux.run(vm, "grep -c '^0123456789abcde$' /file"))
-        listener:close()
-    end)
+        it("lets it fetch a file from a server of the host's, whole", function()
+            local listener = assert(vmm.listen { tcp = 0 })
+            local body = ("0123456789abcde\n"):rep(1 << 16)
+            local served = serve_one(listener, body)
+            assert.equal("1048576", linux.run(vm,
+                ("wget -q -O /file http://10.0.2.2:%d/file; wc -c </file"):format(listener:port())))
+            assert.equal("GET /file HTTP/1.1", served:wait())
+            assert.equal("65536", linux.run(vm, "grep -c '^0123456789abcde$' /file"))
+            listener:close()
+        end)
 
-    it("leads a port of the host's to a server of the guest's", function()
-        linux.run(vm, "mkdir -p /www; echo from the guest >/www/page; httpd -p 8080 -h /www")
-        local socket = assert(vmm.connect { tcp = 18080, timeout = 5 })
-        assert(socket:write("GET /page HTTP/1.0\r\n\r\n", 5))
-        local answer = ""
-        repeat
-            local bytes = assert(socket:read(4096, 10))
-            answer = answer .. bytes
-        until bytes == ""
-        socket:close()
-        assert.matches("200 OK", answer, 1, true)
-        assert.matches("\r\n\r\nfrom the guest\n", answer, 1, true)
-    end)
+        it("leads a port of the host's to a server of the guest's", function()
+            linux.run(vm, "mkdir -p /www; echo from the guest >/www/page; httpd -p 8080 -h /www")
+            local socket = assert(vmm.connect { tcp = 18080, timeout = 5 })
+            assert(socket:write("GET /page HTTP/1.0\r\n\r\n", 5))
+            local answer = ""
+            repeat
+                local bytes = assert(socket:read(4096, 10))
+                answer = answer .. bytes
+            until bytes == ""
+            socket:close()
+            assert.matches("200 OK", answer, 1, true)
+            assert.matches("\r\n\r\nfrom the guest\n", answer, 1, true)
+        end)
 
-    it("pings the host's side", function()
-        assert.matches("3 packets received", linux.run(vm, "ping -c 3 -i 0.1 10.0.2.2"), 1, true)
-    end)
+        it("pings the host's side", function()
+            assert.matches("3 packets received",
+                linux.run(vm, "ping -c 3 -i 0.1 10.0.2.2"), 1, true)
+        end)
 
-    it("counts frames, and shows a cable that is pulled", function()
-        local stats = vm.nics[1]:stats()
-        assert.is_true(stats.rx_frames > 100 and stats.tx_frames > 50)
-        assert.equal(0, stats.rx_dropped + stats.tx_dropped)
-        vm.nics[1]:set_link(false)
-        assert.equal("down", linux.run(vm, [[
-            until grep -q 0 /sys/class/net/eth0/carrier; do usleep 10000; done; echo down]]))
-        vm.nics[1]:set_link(true)
-        assert.equal("up", linux.run(vm, [[
-            until grep -q 1 /sys/class/net/eth0/carrier; do usleep 10000; done; echo up]]))
-        assert.matches("1 packets received", linux.run(vm, "ping -c 1 10.0.2.2"), 1, true)
+        it("counts frames, and shows a cable that is pulled", function()
+            local stats = vm.nics[1]:stats()
+            assert.is_true(stats.rx_frames > 100 and stats.tx_frames > 50)
+            assert.equal(0, stats.rx_dropped + stats.tx_dropped)
+            vm.nics[1]:set_link(false)
+            assert.equal("down", linux.run(vm, [[
+                until grep -q 0 /sys/class/net/eth0/carrier; do usleep 10000; done; echo down]]))
+            vm.nics[1]:set_link(true)
+            assert.equal("up", linux.run(vm, [[
+                until grep -q 1 /sys/class/net/eth0/carrier; do usleep 10000; done; echo up]]))
+            assert.matches("1 packets received", linux.run(vm, "ping -c 1 10.0.2.2"), 1, true)
+        end)
     end)
-end)
+end
 
 describe("a link", function()
-    it("joins two guests: they ping each other, and a file goes across whole", function()
+    it("joins guests of both transports: they ping, and a file goes across whole", function()
         local capture = os.tmpname()
         local lan <close> = assert(vmm.link { name = "lan", pcap = capture })
-        local one <close> = boot { { link = "lan" } }
-        local two <close> = boot { { link = "lan" } }
+        local one <close> = boot("mmio", { { link = "lan" } })
+        local two <close> = boot("pci", { { link = "lan" } })
         assert.equal(2, lan:stats().ports)
         linux.run(one, "ip addr add 192.168.7.1/24 dev eth0; ip link set eth0 up")
         linux.run(two, "ip addr add 192.168.7.2/24 dev eth0; ip link set eth0 up")
@@ -133,7 +137,7 @@ end)
 describe("a tap", function()
     it("carries segments larger than the MTU both ways, by the kernel's offloads", function()
         assert.equal(0, process.run { "insmod", kernel.modules .. "/kernel/drivers/net/tun.ko" })
-        local vm <close> = boot { { tap = "tap%d", mtu = 1400 } }
+        local vm <close> = boot("pci", { { tap = "tap%d", mtu = 1400 } })
         local name = vm.nics[1].tap
         assert.matches("^tap%d+$", name)
         assert.equal(0, process.run { "ip", "addr", "add", "192.168.8.1/24", "dev", name })

@@ -6,6 +6,9 @@ local vmm = require "vmm"
 
 local linux = {}
 
+-- Of virtio devices; Linux finds them there by the module virtio_mmio or virtio_pci.
+linux.TRANSPORTS = { "mmio", "pci" }
+
 -- Times VMM_TIMEOUT_SCALE, which is 10 in the lab.
 linux.BOOT_SECONDS = 20
 
@@ -41,7 +44,8 @@ function linux.start(options)
     local kernel = {
         path = linux.bzimage(),
         initrd = linux.initramfs(),
-        cmdline = "console=ttyS0 i8042.nokbd reboot=k panic=1 pci=off quiet",
+        cmdline = "console=ttyS0 i8042.nokbd reboot=k panic=1"
+            .. (options.transport == "pci" and "" or " pci=off") .. " quiet",
     }
     for key, value in pairs(options.kernel or {}) do
         if value == "default" then value = nil end
