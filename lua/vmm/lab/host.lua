@@ -94,7 +94,7 @@ background="$background $!"
 
 # QEMU 7.2 may lose the wake-up of a CPU that halts: what its timer has asked for then waits, for
 # ever if nothing else happens. An interrupt of another device wakes it for both.
-( trap '' INT HUP; bound sh -c 'while sleep 2; do echo beat >&7; done' ) \
+( trap '' INT HUP; bound sh -c 'while sleep 2 && kill -0 "$1"; do echo beat >&7; done' "$dir" $$ ) \
     </dev/null >/dev/null 2>&1 3<&- 4>&- 5>&- 6>&- 8>&- &
 background="$background $!"
 

@@ -71,7 +71,8 @@ describe("a guest's disk", function()
             "--block", "path=/dev/vda" }
 
         local told = 0
-        for line in open("told", "r"):lines() do
+        local list <close> = open("told", "r")
+        for line in list:lines() do
             local n = assert(tonumber(line:match "durable (%d+)%."))
             assert.equal(told + 1, n)
             told = n
@@ -80,6 +81,7 @@ describe("a guest's disk", function()
             assert.equal(record .. (" "):rep(512 - #record), disk:read(512))
         end
         assert.is_true(told >= ENOUGH, told)
-        assert.matches("QEMU ended %(status 137%)", open("stderr", "r"):read "a")
+        local stderr <close> = open("stderr", "r")
+        assert.matches("QEMU ended %(status 137%)", stderr:read "a")
     end)
 end)
