@@ -54,6 +54,7 @@ local LIMITS = { "bandwidth", "iops", "burst" }
 --- disk:limit{ bandwidth = bytes a second, iops = requests a second, burst = seconds }: what is not
 -- named stays as it is, 0 is no limit. Returns all three.
 function methods.limit(disk, options)
+    if disk.vm and disk.vm.closed then error("disk:limit: the VM is closed", 2) end
     local bandwidth, iops, burst = disk:block_limits()
     options = argument.options("disk:limit", options, LIMITS)
     if next(options) ~= nil then

@@ -124,6 +124,7 @@ end
 --- disk:fault{ op =, sector =, nth =, times =, status =, delay_ms = } or disk:fault(function(op,
 -- sector, sectors)) -> fault with :remove(), .matches and .hits; or nil, message, code.
 core.classes["vmm.virtio"].fault = function(disk, what)
+    if disk.vm and disk.vm.closed then error("disk:fault: the VM is closed", 2) end
     local fault = setmetatable({ disk = disk, matched = 0, hit = 0, removed = false }, Fault)
     if type(what) == "table" and not (getmetatable(what) or {}).__call then
         local message, code

@@ -5,8 +5,9 @@
 
 bool block_limit_reached(struct block *block)
 {
+    if (!limit_is_set(&block->limit))
+        return false;
     uint64_t wait = limit_wait_ns(&block->limit, vmm_now_ns());
-
     if (wait && block->limit_timer)
         vmm_timer_set(block->limit_timer, wait, 0);
     return wait != 0;

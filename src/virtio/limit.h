@@ -3,6 +3,7 @@
 #ifndef VMM_VIRTIO_LIMIT_H
 #define VMM_VIRTIO_LIMIT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <vmm/limit.h>
@@ -37,6 +38,10 @@ struct limit {
 
 void limit_set(struct limit *limit, const struct vmm_limit *to,
                uint64_t now_ns);
+static inline bool limit_is_set(const struct limit *limit)
+{
+    return (limit->bytes.rate | limit->items.rate) != 0;
+}
 /* How long to wait before one more item; 0: it may be done now. */
 uint64_t limit_wait_ns(struct limit *limit, uint64_t now_ns);
 /* One item is done that has these bytes. */

@@ -107,5 +107,10 @@ describe("disk:fault", function()
         rule:remove()
         fn:remove()
         assert.is_true(rule.removed and fn.removed)
+        for _, name in ipairs { "fault", "limit" } do
+            local disk_of_closed = short.disks[1]
+            assert.matches("virtio_block_spec.lua:%d+: disk:" .. name .. ": the VM is closed",
+                raised(function() disk_of_closed[name](disk_of_closed, {}) end))
+        end
     end)
 end)

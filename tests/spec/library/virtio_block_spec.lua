@@ -77,10 +77,10 @@ describe("block", function()
 
     it("is given once for each disk on the command line", function()
         local command = assert(parse { "--kernel", "path=k", "--block", "path=a.img",
-            "--blk=path=b,ro.img,readonly=true" })
+            "--blk=path=b,ro.img,readonly=true,iops=100,bandwidth=0x100000,burst=0.5" })
         assert.same({ DEFAULTS, { path = "b,ro.img", readonly = true, direct = false, queues = 1,
-            io_uring = true, bandwidth = 0, iops = 0, burst = 1,
-            format = "raw" } }, command.config.block)
+            io_uring = true, bandwidth = 1 << 20, iops = 100, burst = 0.5, format = "raw" } },
+            command.config.block)
     end)
 end)
 

@@ -45,7 +45,10 @@ local function line(sector)
     return ("sector %d\n"):format(sector)
 end
 
+local FIRST, SECOND = 200, 300 -- a read of the one sector ends after one of the other
+
 local function computed(size)
+    local second_seen
     return vmm.block {
         size = size,
         read = function(offset, length)
@@ -54,8 +57,11 @@ local function computed(size)
                 if sector == 100 then return nil, "EIO" end
                 local text = line(sector)
                 parts[#parts + 1] = text .. ("."):rep(SECTOR - #text)
+                second_seen = second_seen or sector == SECOND
+                while sector == FIRST and not second_seen do
+                    vmm.sleep(0.01)
+                end
             end
-            vmm.sleep(0) -- it may wait
             return table.concat(parts)
         end,
     }
@@ -149,6 +155,11 @@ describe("a disk made of functions", function()
         end
     end)
 
+    it("is read by functions that wait, while others run", function()
+        assert.equal("ok\nok", run(("sectors read /dev/vdc %d 1 & sleep 0.1; "
+            .. "sectors read /dev/vdc %d 1; wait"):format(FIRST, SECOND)))
+    end)
+
     it("fails where they say so", function()
         assert.equal("ok error ok", sectors("read", "vdc", 99, 3))
     end)
@@ -190,13 +201,34 @@ describe("a limit of a disk", function()
     end)
 end)
 
--- The last one: it ends the wait of whoever waits next.
-describe("an error in a function of a disk", function()
-    it("is an I/O error for the guest and an error of the script", function()
-        memory.disk.read = function() error("no such luck", 0) end
-        vm.console:send_line "sectors read /dev/vdb 0 1; echo END"
+describe("an error in a function", function()
+    -- The error that ends a wait meanwhile, and what the guest has seen.
+    local function fail(command)
+        vm.console:send_line(command .. "; echo END")
         local ok, message = pcall(vm.console.expect, vm.console, "\nEND\r\n", { timeout = 12 })
-        assert.same({ false, "no such luck" }, { ok, message })
-        vm.console:expect("Input/output error\r\nEND\r\n", { timeout = 12 })
+        assert.is_false(ok)
+        local found = vm.console:expect("(%C+)\r\nEND\r\n", { timeout = 12 })
+        vm.console:expect("guest# ", { timeout = 12 })
+        return tostring(message), found[1]
+    end
+
+    it("of a fault is an error of the script, and lets the request pass", function()
+        local fault <close> = vm.disks[1]:fault(function(_, sector)
+            return sector == 1 and error("no such fault", 0) or { status = "nope" }
+        end)
+        assert.same({ "no such fault", "ok" }, { fail "sectors read /dev/vda 1 1" })
+        local message, seen = fail "sectors read /dev/vda 2 1"
+        assert.matches("status: \"nope\"; valid: ioerr, unsupp", message, 1, true)
+        assert.equal("ok", seen)
+        assert.same({ 2, 0 }, { fault.matches, fault.hits })
+    end)
+
+    it("of a disk is an I/O error for the guest and an error of the script", function()
+        memory.disk.read = function() error("no such luck", 0) end
+        assert.same({ "no such luck", "Input/output error" }, { fail "sectors read /dev/vdb 0 1" })
+        memory.disk.read = function() return "short" end
+        local message, seen = fail "sectors read /dev/vdb 0 1"
+        assert.equal("vmm.block: read(0, 512) returned 5 bytes, not 512 bytes", message)
+        assert.equal("Input/output error", seen)
     end)
 end)
