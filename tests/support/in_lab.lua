@@ -19,7 +19,8 @@ local FILES = { ".busted", "lua", "tests", "examples", ".build/guest", ".build/e
 
 -- What guests in the lab load of the cloud kernel's modules.
 local MODULES = { "modules.dep", "kernel/drivers/misc/pvpanic",
-    "kernel/drivers/virtio", "kernel/drivers/block/virtio_blk.ko", "kernel/drivers/char/hw_random",
+    "kernel/drivers/virtio", "kernel/drivers/block/virtio_blk.ko", "kernel/drivers/block/loop.ko",
+    "kernel/drivers/char/hw_random",
     "kernel/drivers/char/virtio_console.ko",
     "kernel/drivers/net/virtio_net.ko", "kernel/drivers/net/net_failover.ko",
     "kernel/drivers/net/tun.ko", "kernel/net/core/failover.ko",
@@ -73,6 +74,7 @@ end
 local MORE = {
     ["gdb_spec.lua"] = add_gdb,
     ["virtio_block_spec.lua"] = add_mke2fs,
+    ["virtio_block_root_spec.lua"] = add_mke2fs,
     ["pci_spec.lua"] = add_lspci,
     ["share_spec.lua"] = add_virtiofsd,
     ["image_spec.lua"] = add_qemu_img,
