@@ -6,6 +6,9 @@
 #include "base/arith.h"
 #include "virtio/block.h"
 
+/* When the kernel could not take all that io_uring has prepared. */
+#define RETRY_NS 1000000
+
 /* ---- delays: lock held ----------------------------------------------------
  */
 
@@ -85,9 +88,9 @@ void block_on_delay(void *context)
     queues |= block_flush_and_reap(block, &all);
     block_signal(block, queues);
     set_timer(block);
+    if (!all && block->delay_timer)
+        vmm_timer_set(block->delay_timer, RETRY_NS, 0);
     vmm_virtio_leave(&block->virtio);
-    if (!all) /* what is prepared goes with the next that is served */
-        vmm_virtio_kick(&block->virtio, 0);
 }
 
 /* ---- questions ------------------------------------------------------------
@@ -145,7 +148,10 @@ int vmm_virtio_block_decide(struct vmm_virtio *virtio, uint64_t id,
         TAILQ_REMOVE(&block->deciding, request, link);
         if (request->status == VIRTIO_BLK_S_OK)
             request->status = status;
-        request->delay_ns = max_u64(request->delay_ns, delay_ns);
+        if (delay_ns > request->delay_ns) {
+            request->delay_ns = delay_ns;
+            request->fault = 0;
+        }
         block_delay(block, request);
     }
     vmm_virtio_leave(virtio);

@@ -375,6 +375,29 @@ static void a_fault_decides_before_who_is_asked(void **state)
     assert_int_equal(disk_status(d), UNSUPP);
 }
 
+static void a_longer_delay_by_who_is_asked_outlives_the_fault_s(void **state)
+{
+    struct disk *d = *state;
+    struct vmm_block_question question;
+
+    for (int longer = 0; longer < 2; longer++) {
+        ask(d);
+        unsigned id = fault(d, (struct vmm_block_fault){.delay_ns = HOUR_NS});
+        uint32_t chain, len;
+
+        disk_offer(d, VIRTIO_BLK_T_IN, 7, BUFFER, SECTOR, IN);
+        assert_false(is_answered(d));
+        assert_true(vmm_virtio_block_question(d->host.virtio, &question));
+        MUST(vmm_virtio_block_decide(d->host.virtio, question.id, OK,
+                                     HOUR_NS + longer));
+        vmm_virtio_block_fault_remove(d->host.virtio, id);
+        if (longer)
+            assert_false(is_answered(d));
+        else
+            disk_await(d, &chain, &len);
+    }
+}
+
 static void what_waits_for_a_decision_goes_on_when_nobody_asks(void **state)
 {
     struct disk *d = *state;
@@ -454,6 +477,7 @@ int main(void)
         TEST(a_question_tells_what_is_asked_for),
         TEST(who_is_asked_may_let_it_pass),
         TEST(a_fault_decides_before_who_is_asked),
+        TEST(a_longer_delay_by_who_is_asked_outlives_the_fault_s),
         TEST(what_waits_for_a_decision_goes_on_when_nobody_asks),
         TEST(after_a_reset_a_decision_finds_nothing),
         TEST(a_closed_one_asks_no_more),
