@@ -397,6 +397,5 @@ int main(void)
         TEST(it_is_closed_with_requests_that_are_taken),
     };
 
-    return cmocka_run_group_tests_name("virtio_block_backend", tests, NULL,
-                                       NULL);
+    return RUN_OVER_BOTH("virtio_block_backend", tests);
 }

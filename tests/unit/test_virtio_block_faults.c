@@ -483,6 +483,5 @@ int main(void)
         TEST(a_closed_one_asks_no_more),
     };
 
-    return cmocka_run_group_tests_name("virtio_block_faults", tests, NULL,
-                                       NULL);
+    return RUN_OVER_BOTH("virtio_block_faults", tests);
 }

@@ -208,6 +208,5 @@ int main(void)
         TEST(a_guest_is_limited_in_what_is_refused_as_well),
     };
 
-    return cmocka_run_group_tests_name("virtio_block_limits", tests, NULL,
-                                       NULL);
+    return RUN_OVER_BOTH("virtio_block_limits", tests);
 }
