@@ -15,6 +15,9 @@
 #include <vmm/export.h>
 #include <vmm/loop.h>
 
+/* A device has up to so many pairs of queues. */
+#define VMM_NET_PAIRS_MAX 16
+
 /* An Ethernet frame, without checksum, and what may stand before it. */
 #define VMM_NET_MAC_BYTES    6
 #define VMM_NET_HEADER_BYTES 12 /* struct virtio_net_hdr_v1 */
@@ -111,9 +114,12 @@ VMM_API int vmm_net_user_new(const struct vmm_net_user_config *config,
  */
 
 /* A tap interface by name, made unless it exists; "%d" in it is a number.
- * Frames have headers, offloads are the kernel's. */
-VMM_API int vmm_net_tap_new(const char *name, struct vmm_net **net,
-                            struct vmm_error *err);
+ * Frames have headers, offloads are the kernel's.  A queue of it is a backend
+ * of its own, in nets; of several the first is always there, the others from
+ * start to stop.  -EINVAL as well: the interface exists with one queue and is
+ * to have several, or the other way round. */
+VMM_API int vmm_net_tap_new(const char *name, unsigned queues,
+                            struct vmm_net **nets, struct vmm_error *err);
 /* The interface's name, as it is by now. */
 VMM_API const char *vmm_net_tap_name(const struct vmm_net *net);
 

@@ -12,13 +12,18 @@ struct vmm_pcap;
 struct vmm_virtio_net_config {
     struct vmm_memory *memory; /* referenced */
     struct vmm_loop *loop;
-    struct vmm_net *net;      /* taken over, also on failure */
+    /* A backend for each pair of queues, which belong to one network; taken
+     * over, also on failure. */
+    struct vmm_net *nets[VMM_NET_PAIRS_MAX];
+    unsigned pairs;           /* 1 to VMM_NET_PAIRS_MAX */
     struct vmm_pcap *capture; /* likewise; NULL: none */
     const uint8_t *mac;       /* 6 bytes; NULL: a random one */
     uint16_t mtu;             /* told to the guest; 0: nothing is */
 };
 
-/* One pair of queues: 0 receives, 1 transmits. */
+/* Queues 0, 2, ... receive, 1, 3, ... transmit; a device with several pairs has
+ * a control queue after them, by which a driver says how many it uses: one at
+ * first. */
 VMM_API int vmm_virtio_net_new(const struct vmm_virtio_net_config *config,
                                struct vmm_virtio **virtio,
                                struct vmm_error *err);
@@ -50,6 +55,8 @@ struct vmm_virtio_net_info {
     uint8_t mac[VMM_NET_MAC_BYTES];
     bool link;
     const char *backend; /* "tap" */
+    unsigned pairs;      /* of queues */
+    unsigned active;     /* of them: what the driver uses; 0: there is none */
     struct vmm_virtio_net_stats stats;
 };
 VMM_API void vmm_virtio_net_info(struct vmm_virtio *virtio,

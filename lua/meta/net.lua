@@ -35,7 +35,8 @@ local nic = {}
 ---Plugs the cable in (true), as it is from the start, or pulls it; the guest is told.
 ---@param up boolean
 function nic:set_link(up) end
----@return { mac: string, backend: string, link: boolean, rx_frames: integer, rx_bytes: integer, rx_dropped: integer, tx_frames: integer, tx_bytes: integer, tx_dropped: integer }
+---queues: pairs of them; active: how many the guest's driver uses, 0 before it is ready.
+---@return { mac: string, backend: string, link: boolean, queues: integer, active: integer, rx_frames: integer, rx_bytes: integer, rx_dropped: integer, tx_frames: integer, tx_bytes: integer, tx_dropped: integer }
 function nic:stats() end
 ---Of a backend in Lua: gives the guest a frame of 14 to 65553 bytes, without a checksum; true, though a
 ---guest without a driver gets nothing.  timeout: seconds to wait while the queue is full; nil: none.
@@ -130,7 +131,7 @@ function vmm.net_station(net, receive) end
 ---@return vmm.net? net, string? message, string? code  "ENOSYS": libslirp is not installed
 function vmm.net_user(options) end
 
----@param options { name: string }
+---@param options { name: string, queues?: integer }
 ---@return vmm.net? net, string name_or_message, string? code
 function vmm.net_tap(options) end
 

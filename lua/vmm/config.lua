@@ -21,7 +21,7 @@
 --            cols =, rows = }; cols and rows may be nil
 --   rng      nil, or { rate = bytes a second, 0: no limit }
 --   net      nil, or a list of { user =, tap =, link =, forward =,
---            restrict =, mac =, mtu =, pcap =, rx_bandwidth =, tx_bandwidth =,
+--            restrict =, queues =, mac =, mtu =, pcap =, rx_bandwidth =, tx_bandwidth =,
 --            rx_packets =, tx_packets =, burst =, backend = { send = function } }
 --   vsock    nil, or { cid =, path = }
 --   balloon  nil, or { mib =, deflate_on_oom =, reporting = }
@@ -56,6 +56,15 @@ end
 function config.unknown_param(option, key, where)
     return unknown(where(option), "parameter", key,
         options.names(option.params))
+end
+
+--- The parameters that a script may give.
+local function names_of(option)
+    local names = options.names(option.params)
+    for _, name in ipairs(options.names(option.of_scripts or {})) do
+        names[#names + 1] = name
+    end
+    return names
 end
 
 --- Which parameter is meant, or nil and a message.
@@ -167,7 +176,7 @@ local function list_of_value(option, given)
     if type(given) ~= "table" or (next(given) ~= nil and #given == 0) then
         return nil, string.format("%s: %s is not a list of tables; valid in each: %s",
             option.name, text.show(given),
-            table.concat(options.names(option.params), ", "))
+            table.concat(names_of(option), ", "))
     end
     local list = {}
     for index, item in ipairs(given) do

@@ -174,6 +174,9 @@ local net = {
     { name = "restrict", type = "boolean", metavar = "true|false",
       default = false,
       help = "of user=true: the guest reaches nothing, only forwards come in" },
+    { name = "queues", type = "integer", metavar = "N", min = 1, max = 16,
+      default = 1, help = "of tap: pairs of queues, of which the guest uses as many"
+        .. " as it has CPUs" },
     { name = "mac", type = "string", metavar = "ADDRESS",
       default_text = "a random one",
       pattern = "^%x[02468aceACE]:%x%x:%x%x:%x%x:%x%x:%x%x$",

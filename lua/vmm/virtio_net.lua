@@ -56,7 +56,7 @@ function BACKENDS.user(options)
 end
 
 function BACKENDS.tap(options)
-    return core.net_tap { name = options.tap }
+    return core.net_tap { name = options.tap, queues = options.queues }
 end
 
 function BACKENDS.link(options)
@@ -95,6 +95,7 @@ function net.mistake(options)
         local _, message = net.forwards(options.forward)
         return message
     end
+    if options.queues ~= 1 and not options.tap then return "queues: only with tap=NAME" end
     if options.restrict and not options.user then return "restrict: only with user=true" end
     if options.user and options.mtu and options.mtu > 65521 then
         return "mtu: up to 65521 with user=true"

@@ -21,22 +21,26 @@ static int net_gc(lua_State *L)
 {
     struct net_box *box = luaL_checkudata(L, 1, NET_CLASS);
 
-    vmm_net_free(box->net);
-    box->net = NULL;
+    for (int i = 0; box->nets[i]; i++) {
+        vmm_net_free(box->nets[i]);
+        box->nets[i] = NULL;
+    }
     return 0;
 }
 
-/* vmm.net_tap{ name = } -> net, the interface's name */
+/* vmm.net_tap{ name =, queues = } -> net, the interface's name */
 static int net_tap_new(lua_State *L)
 {
     struct vmm_error err;
 
-    options_check(L, 1, "vmm.net_tap", "name");
+    options_check(L, 1, "vmm.net_tap", "name queues");
     const char *name = option_string(L, 1, "name", "");
+    unsigned queues =
+        (unsigned)option_integer(L, 1, "queues", 1, 1, VMM_NET_PAIRS_MAX);
     struct net_box *box = net_box_new(L);
-    if (vmm_net_tap_new(name, &box->net, &err))
+    if (vmm_net_tap_new(name, queues, box->nets, &err))
         return push_error(L, &err);
-    lua_pushstring(L, vmm_net_tap_name(box->net));
+    lua_pushstring(L, vmm_net_tap_name(box->nets[0]));
     return 2;
 }
 
@@ -76,7 +80,7 @@ static int link_port(lua_State *L)
     struct vmm_error err;
 
     struct net_box *box = net_box_new(L);
-    if (vmm_link_port(link, &box->net, &err))
+    if (vmm_link_port(link, &box->nets[0], &err))
         return push_error(L, &err);
     return 1;
 }

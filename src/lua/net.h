@@ -13,7 +13,8 @@
 
 /* What a backend's userdata holds. */
 struct net_box {
-    struct vmm_net *net; /* NULL: a device has taken it over */
+    /* One for each of its queues, then NULL; none: it was taken over. */
+    struct vmm_net *nets[VMM_NET_PAIRS_MAX + 1];
 };
 
 /* Push one that has none yet. */

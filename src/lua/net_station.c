@@ -64,9 +64,9 @@ static int begin(lua_State *L, struct station_box *box, struct net_box *backend,
                  struct vmm_error *err)
 {
     const struct vmm_net_events events = {on_event, on_event, &box->notifier};
-    struct vmm_net *net = backend->net;
+    struct vmm_net *net = backend->nets[0];
 
-    backend->net = NULL;
+    backend->nets[0] = NULL;
     int rc = net->ops->open(net, script_loop(script_of(L)), &events, err);
     if (rc) {
         vmm_net_free(net);
@@ -86,8 +86,8 @@ static int station_new(lua_State *L)
     struct net_box *backend = luaL_checkudata(L, 1, NET_CLASS);
     struct vmm_error err;
 
-    luaL_argcheck(L, backend->net, 1, "it is taken already");
-    luaL_argcheck(L, !backend->net->header, 1, "a station takes no tap");
+    luaL_argcheck(L, backend->nets[0], 1, "it is taken already");
+    luaL_argcheck(L, !backend->nets[0]->header, 1, "a station takes no tap");
     luaL_checktype(L, 2, LUA_TFUNCTION);
     lua_settop(L, 2);
     struct station_box *box = box_new(L, sizeof(*box), STATION_CLASS);

@@ -54,7 +54,7 @@ static int net_user_new(lua_State *L)
         }
     }
     struct net_box *box = net_box_new(L);
-    if (vmm_net_user_new(&config, &box->net, &err))
+    if (vmm_net_user_new(&config, &box->nets[0], &err))
         return push_error(L, &err);
     return 1;
 }

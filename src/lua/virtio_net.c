@@ -31,7 +31,7 @@ static struct net_box *push_backend(lua_State *L)
     lua_getfield(L, 1, "net");
     struct net_box *box = luaL_checkudata(L, -1, NET_CLASS);
 
-    if (!box->net)
+    if (!box->nets[0])
         luaL_error(L, "net: a device has it already");
     return box;
 }
@@ -57,8 +57,10 @@ static int virtio_net_new(lua_State *L)
     struct virtio_box *box = virtio_box_new(L);
     if (path && vmm_pcap_open(path, bytes, &config.capture, &err))
         return push_error(L, &err);
-    config.net = backend->net;
-    backend->net = NULL;
+    for (; backend->nets[config.pairs]; config.pairs++) {
+        config.nets[config.pairs] = backend->nets[config.pairs];
+        backend->nets[config.pairs] = NULL;
+    }
     struct vmm_machine *machine = box->vm->machine;
     config.memory = vmm_vm_memory(vmm_machine_vm(machine));
     config.loop = vmm_machine_loop(machine);
@@ -102,6 +104,8 @@ static int virtio_net_info(lua_State *L)
     lua_pushstring(L, info.backend);
     lua_setfield(L, -2, "backend");
     box_set_boolean(L, "link", info.link);
+    box_set_integer(L, "queues", info.pairs);
+    box_set_integer(L, "active", info.active);
     box_set_integer(L, "rx_frames", info.stats.rx_frames);
     box_set_integer(L, "rx_bytes", info.stats.rx_bytes);
     box_set_integer(L, "rx_dropped", info.stats.rx_dropped);

@@ -19,8 +19,9 @@ struct tap {
     int fd;
     struct vmm_net_events events;
     struct vmm_watch *watch;
-    uint32_t wanted; /* what the device waits for: EPOLLIN, EPOLLOUT */
-    size_t len;      /* of the frame that was read and not taken, or 0 */
+    bool comes_and_goes; /* a further queue: attached while it runs */
+    uint32_t wanted;     /* what the device waits for: EPOLLIN, EPOLLOUT */
+    size_t len;          /* of the frame that was read and not taken, or 0 */
     uint8_t frame[VMM_NET_HEADER_BYTES + VMM_NET_FRAME_MAX];
 };
 
@@ -106,9 +107,24 @@ static int tap_open(struct vmm_net *net, struct vmm_loop *loop,
     return vmm_loop_watch(loop, tap->fd, 0, on_ready, tap, &tap->watch, err);
 }
 
+/* The kernel spreads frames over the queues that are attached. */
+static int attach_queue(struct tap *tap, bool on)
+{
+    struct ifreq request = {.ifr_flags =
+                                on ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE};
+
+    if (!tap->comes_and_goes)
+        return 0;
+    return ioctl(tap->fd, TUNSETQUEUE, &request) ? -errno : 0;
+}
+
 static int tap_start(struct vmm_net *net, unsigned offloads)
 {
     unsigned flags = 0;
+    int rc = attach_queue(tap_of(net), true);
+
+    if (rc)
+        return rc;
 
     if (offloads & VMM_NET_CSUM) {
         flags |= TUN_F_CSUM;
@@ -122,7 +138,10 @@ static int tap_start(struct vmm_net *net, unsigned offloads)
 
 static void tap_stop(struct vmm_net *net)
 {
+    struct tap *tap = tap_of(net);
+
     tap_take(net);
+    attach_queue(tap, false);
 }
 
 static void tap_close(struct vmm_net *net)
@@ -148,14 +167,22 @@ static const struct vmm_net_ops tap_ops = {
     .destroy = tap_destroy,
 };
 
-static int attach(struct tap *tap, const char *name, struct vmm_error *err)
+static int attach(struct tap *tap, const char *name, bool one_of_many,
+                  struct vmm_error *err)
 {
     struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
     int header_bytes = VMM_NET_HEADER_BYTES;
 
-    strncpy(request.ifr_name, name, IFNAMSIZ - 1);
-    if (ioctl(tap->fd, TUNSETIFF, &request))
+    if (one_of_many)
+        request.ifr_flags |= IFF_MULTI_QUEUE;
+    memcpy(request.ifr_name, name, strlen(name)); /* shorter, as checked */
+    if (ioctl(tap->fd, TUNSETIFF, &request)) {
+        if (errno == EINVAL)
+            return vmm_error_set(
+                err, EINVAL, "tap %s: it is there, and %s", name,
+                one_of_many ? "has one queue" : "is no tap of one queue");
         return vmm_error_errno(err, "tap %s", name);
+    }
     memcpy(tap->name, request.ifr_name, IFNAMSIZ);
     if (ioctl(tap->fd, TUNSETVNETHDRSZ, &header_bytes) ||
         ioctl(tap->fd, TUNSETOFFLOAD, 0))
@@ -163,22 +190,21 @@ static int attach(struct tap *tap, const char *name, struct vmm_error *err)
     return 0;
 }
 
-int vmm_net_tap_new(const char *name, struct vmm_net **net,
-                    struct vmm_error *err)
+/* The number-th queue of several, or the only one. */
+static int queue_new(const char *name, unsigned number, bool one_of_many,
+                     struct vmm_net **net, struct vmm_error *err)
 {
-    vmm_error_clear(err);
-    *net = NULL;
-    if (name[0] == '\0' || strlen(name) >= IFNAMSIZ)
-        return vmm_error_set(err, EINVAL,
-                             "tap %s: a name has 1 to %d characters", name,
-                             IFNAMSIZ - 1);
     struct tap *tap = calloc(1, sizeof(*tap));
+
     if (!tap)
         return vmm_error_set(err, ENOMEM, "tap %s: out of memory", name);
     tap->net = (struct vmm_net){.ops = &tap_ops, .header = true};
     tap->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     int rc = tap->fd < 0 ? vmm_error_errno(err, "tap %s: /dev/net/tun", name)
-                         : attach(tap, name, err);
+                         : attach(tap, name, one_of_many, err);
+    tap->comes_and_goes = number > 0;
+    if (rc == 0 && attach_queue(tap, false))
+        rc = vmm_error_errno(err, "tap %s: queue %u", name, number);
     if (rc) {
         if (tap->fd >= 0)
             close(tap->fd);
@@ -187,6 +213,32 @@ int vmm_net_tap_new(const char *name, struct vmm_net **net,
     }
     *net = &tap->net;
     return 0;
+}
+
+int vmm_net_tap_new(const char *name, unsigned queues, struct vmm_net **nets,
+                    struct vmm_error *err)
+{
+    int rc = 0;
+
+    vmm_error_clear(err);
+    for (unsigned i = 0; i < queues; i++)
+        nets[i] = NULL;
+    if (name[0] == '\0' || strlen(name) >= IFNAMSIZ)
+        return vmm_error_set(err, EINVAL,
+                             "tap %s: a name has 1 to %d characters", name,
+                             IFNAMSIZ - 1);
+    if (queues < 1 || queues > VMM_NET_PAIRS_MAX)
+        return vmm_error_set(err, EINVAL, "tap %s: %u queues, not 1 to %d",
+                             name, queues, VMM_NET_PAIRS_MAX);
+    for (unsigned i = 0; i < queues && rc == 0; i++)
+        /* "%d" is a number by now. */
+        rc = queue_new(i ? tap_of(nets[0])->name : name, i, queues > 1,
+                       &nets[i], err);
+    for (unsigned i = 0; i < queues && rc; i++) {
+        vmm_net_free(nets[i]);
+        nets[i] = NULL;
+    }
+    return rc;
 }
 
 const char *vmm_net_tap_name(const struct vmm_net *net)

@@ -23,16 +23,23 @@
 
 static void on_frames(void *context)
 {
-    vmm_virtio_kick(context, NET_RX);
+    struct net_pair *pair = context;
+
+    vmm_virtio_kick(&pair->net->virtio, net_queue(pair, NET_RX));
 }
 
 static void on_room(void *context)
 {
-    vmm_virtio_kick(context, NET_TX);
+    struct net_pair *pair = context;
+
+    vmm_virtio_kick(&pair->net->virtio, net_queue(pair, NET_TX));
 }
 
-/* ---- operations -----------------------------------------------------------
- */
+void net_kick(struct net *net, unsigned way)
+{
+    for (unsigned i = 0; i < net->pair_count; i++)
+        vmm_virtio_kick(&net->virtio, net_queue(&net->pairs[i], way));
+}
 
 static unsigned offloads(const struct vmm_virtio *virtio)
 {
@@ -52,28 +59,74 @@ static unsigned offloads(const struct vmm_virtio *virtio)
     return found;
 }
 
+/* ---- pairs of queues ------------------------------------------------------
+ */
+
+static int pair_start(struct net_pair *pair)
+{
+    struct vmm_net *backend = pair->backend;
+    struct vmm_virtio *virtio = &pair->net->virtio;
+    int rc = backend->ops->start(backend, offloads(virtio));
+
+    pair->running = true;
+    /* What was there before is told of by nobody. */
+    vmm_virtio_kick(virtio, net_queue(pair, NET_RX));
+    vmm_virtio_kick(virtio, net_queue(pair, NET_TX));
+    return rc;
+}
+
+static void pair_stop(struct net_pair *pair)
+{
+    if (pair->running)
+        pair->backend->ops->stop(pair->backend);
+    pair->running = false;
+}
+
+/* Chains of a pair that is not used any more stay here, until it is again, or
+ * until a reset. */
+int net_use_pairs(struct net *net, unsigned count)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < net->pair_count; i++)
+        if (i >= count)
+            pair_stop(&net->pairs[i]);
+        else if (!net->pairs[i].running && rc == 0)
+            rc = pair_start(&net->pairs[i]);
+    net->active = count;
+    return rc;
+}
+
 static int net_start(struct vmm_virtio *virtio)
 {
-    struct net *net = net_of(virtio);
-
-    return net->backend->ops->start(net->backend, offloads(virtio));
+    return net_use_pairs(net_of(virtio), 1);
 }
 
 static void net_stop(struct vmm_virtio *virtio)
 {
     struct net *net = net_of(virtio);
 
-    net->backend->ops->stop(net->backend);
-    net_receive_stop(net);
-    net_transmit_stop(net);
+    net_use_pairs(net, 0);
+    for (unsigned i = 0; i < net->pair_count; i++) {
+        net_receive_stop(&net->pairs[i]);
+        net_transmit_stop(&net->pairs[i]);
+    }
 }
 
 static bool net_serve(struct vmm_virtio *virtio, unsigned queue)
 {
     struct net *net = net_of(virtio);
 
-    return queue == NET_RX ? net_receive(net) : net_transmit(net);
+    if (queue == net_control_queue(net))
+        return net_control(net, queue);
+    if (queue / 2 >= net->active)
+        return false; /* it is told again when it is used */
+    struct net_pair *pair = &net->pairs[queue / 2];
+    return queue % 2 == NET_RX ? net_receive(pair) : net_transmit(pair);
 }
+
+/* ---- operations -----------------------------------------------------------
+ */
 
 static void net_read_config(struct vmm_virtio *virtio, uint32_t offset,
                             void *bytes, uint32_t len)
@@ -85,9 +138,13 @@ static void net_close(struct vmm_virtio *virtio)
 {
     struct net *net = net_of(virtio);
 
-    if (net->open)
-        net->backend->ops->close(net->backend);
-    net->open = false;
+    for (unsigned i = 0; i < net->pair_count; i++) {
+        struct net_pair *pair = &net->pairs[i];
+
+        if (pair->open)
+            pair->backend->ops->close(pair->backend);
+        pair->open = false;
+    }
     net_limits_close(net);
 }
 
@@ -95,7 +152,9 @@ static void net_destroy(struct vmm_virtio *virtio)
 {
     struct net *net = net_of(virtio);
 
-    vmm_net_free(net->backend);
+    for (unsigned i = 0; i < net->pair_count; i++)
+        vmm_net_free(net->pairs[i].backend);
+    free(net->pairs);
     fault_slot_fini(&net->tx.fault);
     fault_slot_fini(&net->rx.fault);
     vmm_pcap_close(net->capture);
@@ -147,7 +206,9 @@ void vmm_virtio_net_info(struct vmm_virtio *virtio,
     vmm_virtio_enter(virtio);
     memcpy(info->mac, net->config.mac, VMM_NET_MAC_BYTES);
     info->link = net_link_is_up(net);
-    info->backend = net->backend->ops->name;
+    info->backend = net->pairs[0].backend->ops->name;
+    info->pairs = net->pair_count;
+    info->active = net->active;
     info->stats = net->stats;
     vmm_virtio_leave(virtio);
 }
@@ -172,48 +233,106 @@ static int choose_mac(struct net *net, const uint8_t *mac,
     return 0;
 }
 
-static int set_up(struct net *net, const struct vmm_virtio_net_config *config,
-                  struct vmm_error *err)
+static uint64_t features_of(const struct vmm_virtio_net_config *config)
 {
-    static const uint16_t sizes[] = {NET_QUEUE_SIZE, NET_QUEUE_SIZE};
+    uint64_t features = BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_STATUS) |
+                        BIT(VIRTIO_NET_F_MRG_RXBUF);
+
+    if (config->mtu)
+        features |= BIT(VIRTIO_NET_F_MTU);
+    if (config->nets[0]->header)
+        features |= OFFLOADS;
+    if (config->pairs > 1)
+        features |= BIT(VIRTIO_NET_F_CTRL_VQ) | BIT(VIRTIO_NET_F_MQ);
+    return features;
+}
+
+static int init_core(struct net *net,
+                     const struct vmm_virtio_net_config *config,
+                     struct vmm_error *err)
+{
+    uint16_t sizes[2 * VMM_NET_PAIRS_MAX + 1];
     struct vmm_virtio_config of_core = {
         .memory = config->memory,
         .loop = config->loop,
-        .features = BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_STATUS) |
-                    BIT(VIRTIO_NET_F_MRG_RXBUF),
-        .queue_count = 2,
+        .features = features_of(config),
+        .queue_count = 2 * config->pairs + (config->pairs > 1),
         .queue_sizes = sizes,
         .config_bytes = offsetof(struct virtio_net_config, speed),
     };
 
-    if (config->mtu)
-        of_core.features |= BIT(VIRTIO_NET_F_MTU);
-    if (config->net->header)
-        of_core.features |= OFFLOADS;
+    for (unsigned i = 0; i < 2 * config->pairs; i++)
+        sizes[i] = NET_QUEUE_SIZE;
+    sizes[2 * config->pairs] = NET_CONTROL_SIZE;
+    return vmm_virtio_init(&net->virtio, &net_ops, &of_core, err);
+}
+
+static int set_up(struct net *net, const struct vmm_virtio_net_config *config,
+                  struct vmm_error *err)
+{
+    if (config->pairs < 1 || config->pairs > VMM_NET_PAIRS_MAX)
+        return vmm_error_set(err, EINVAL,
+                             "virtio-net: %u pairs of queues, not 1 to %d",
+                             config->pairs, VMM_NET_PAIRS_MAX);
     net->config.status = VIRTIO_NET_S_LINK_UP;
-    net->config.max_virtqueue_pairs = 1;
+    net->config.max_virtqueue_pairs = (uint16_t)config->pairs;
     net->config.mtu = config->mtu;
     int rc = choose_mac(net, config->mac, err);
-    if (rc == 0)
-        rc = vmm_virtio_init(&net->virtio, &net_ops, &of_core, err);
+    if (rc)
+        return rc;
+    net->pairs = calloc(config->pairs, sizeof(*net->pairs));
+    if (!net->pairs)
+        return vmm_error_set(err, ENOMEM, "virtio-net: out of memory");
+    rc = init_core(net, config, err);
+    if (rc)
+        free(net->pairs);
     return rc;
 }
 
-static int join_network(struct net *net,
-                        const struct vmm_virtio_net_config *config,
-                        struct vmm_error *err)
+/* Wires around all backends, so that each has an owner. */
+static int take_over(struct net *net,
+                     const struct vmm_virtio_net_config *config,
+                     struct vmm_error *err)
 {
-    const struct vmm_net_events events = {on_frames, on_room, &net->virtio};
-    const struct wire_config wire = {
-        .inner = config->net, .tx = &net->tx.fault, .rx = &net->rx.fault};
+    bool whole = true;
 
-    net->backend = wire_new(&wire);
-    if (!net->backend)
-        return vmm_error_set(err, ENOMEM, "virtio-net: out of memory");
-    int rc = net_limits_open(net, config->loop, err);
-    if (rc == 0)
-        rc = net->backend->ops->open(net->backend, config->loop, &events, err);
+    net->capture = config->capture;
+    net->pair_count = config->pairs;
+    fault_slot_init(&net->tx.fault);
+    fault_slot_init(&net->rx.fault);
+    for (unsigned i = 0; i < net->pair_count; i++) {
+        const struct wire_config wire = {.inner = config->nets[i],
+                                         .tx = &net->tx.fault,
+                                         .rx = &net->rx.fault,
+                                         .stream = i};
+
+        net->pairs[i] = (struct net_pair){.net = net, .index = i};
+        net->pairs[i].backend = wire_new(&wire);
+        whole = whole && net->pairs[i].backend;
+    }
+    return whole ? 0 : vmm_error_set(err, ENOMEM, "virtio-net: out of memory");
+}
+
+static int open_backends(struct net *net, struct vmm_loop *loop,
+                         struct vmm_error *err)
+{
+    int rc = net_limits_open(net, loop, err);
+
+    for (unsigned i = 0; i < net->pair_count && rc == 0; i++) {
+        struct net_pair *pair = &net->pairs[i];
+        const struct vmm_net_events events = {on_frames, on_room, pair};
+
+        rc = pair->backend->ops->open(pair->backend, loop, &events, err);
+        pair->open = rc == 0;
+    }
     return rc;
+}
+
+static void free_config(const struct vmm_virtio_net_config *config)
+{
+    for (unsigned i = 0; i < config->pairs && i < VMM_NET_PAIRS_MAX; i++)
+        vmm_net_free(config->nets[i]);
+    vmm_pcap_close(config->capture);
 }
 
 int vmm_virtio_net_new(const struct vmm_virtio_net_config *config,
@@ -225,20 +344,17 @@ int vmm_virtio_net_new(const struct vmm_virtio_net_config *config,
     int rc = net ? set_up(net, config, err)
                  : vmm_error_set(err, ENOMEM, "virtio-net: out of memory");
     if (rc) {
-        vmm_net_free(config->net);
-        vmm_pcap_close(config->capture);
+        free_config(config);
         free(net);
         return rc;
     }
-    fault_slot_init(&net->tx.fault);
-    fault_slot_init(&net->rx.fault);
-    net->capture = config->capture;
-    rc = join_network(net, config, err);
+    rc = take_over(net, config, err);
+    if (rc == 0)
+        rc = open_backends(net, config->loop, err);
     if (rc) {
         vmm_virtio_unref(&net->virtio);
         return rc;
     }
-    net->open = true;
     *virtio = &net->virtio;
     return 0;
 }

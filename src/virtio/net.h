@@ -14,7 +14,8 @@
 #include "virtio/limit.h"
 
 enum { NET_RX, NET_TX };
-#define NET_QUEUE_SIZE 256
+#define NET_QUEUE_SIZE   256
+#define NET_CONTROL_SIZE 64
 /* Frames of one turn; then others have theirs. */
 #define NET_BUDGET 256
 
@@ -25,14 +26,12 @@ struct net_way {
     struct vmm_timer *timer; /* when the limit lets frames go on */
 };
 
-struct net {
-    struct vmm_virtio virtio;
+/* A queue to receive, a queue to transmit, and the backend of both. */
+struct net_pair {
+    struct net *net;
+    unsigned index;
     struct vmm_net *backend; /* a wire around it, where faults are */
-    struct net_way tx, rx;
-    struct vmm_pcap *capture; /* or NULL */
-    bool open;                /* the backend is */
-    struct virtio_net_config config;
-    struct vmm_virtio_net_stats stats;
+    bool open, running;      /* the backend is */
 
     /* Buffers of the guest's that wait for a frame as large as they are. */
     struct vmm_chain *buffers[NET_QUEUE_SIZE];
@@ -44,9 +43,25 @@ struct net {
     struct vmm_chain *stalled;
 };
 
+struct net {
+    struct vmm_virtio virtio;
+    struct net_pair *pairs;
+    unsigned pair_count;
+    unsigned active; /* of them: what the driver uses */
+    struct net_way tx, rx;
+    struct vmm_pcap *capture; /* or NULL */
+    struct virtio_net_config config;
+    struct vmm_virtio_net_stats stats;
+};
+
 static inline struct net *net_of(struct vmm_virtio *virtio)
 {
     return (struct net *)virtio;
+}
+
+static inline unsigned net_queue(const struct net_pair *pair, unsigned way)
+{
+    return 2 * pair->index + way;
 }
 
 static inline bool net_link_is_up(const struct net *net)
@@ -67,10 +82,20 @@ void net_limits_close(struct net *net);
 bool net_has_to_wait(struct net_way *way);
 
 /* Serve one direction; more of what vmm_virtio_ops.serve says. */
-bool net_receive(struct net *net);
-bool net_transmit(struct net *net);
+bool net_receive(struct net_pair *pair);
+bool net_transmit(struct net_pair *pair);
 /* Give up what waits: a reset. */
-void net_receive_stop(struct net *net);
-void net_transmit_stop(struct net *net);
+void net_receive_stop(struct net_pair *pair);
+void net_transmit_stop(struct net_pair *pair);
+
+/* Use so many pairs; 0: none.  -errno of a backend that does not start. */
+int net_use_pairs(struct net *net, unsigned count);
+/* All queues of a direction, as if they were notified. */
+void net_kick(struct net *net, unsigned way);
+
+/* net_control.c: the control queue's number with these features, which is no
+ * queue's when it has none; and its commands. */
+unsigned net_control_queue(const struct net *net);
+bool net_control(struct net *net, unsigned queue);
 
 #endif

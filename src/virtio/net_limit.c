@@ -5,23 +5,21 @@
 /* Frames may go on: their queues are served as if notified. */
 static void on_tx_time(void *context)
 {
-    vmm_virtio_kick(context, NET_TX);
+    net_kick(context, NET_TX);
 }
 
 static void on_rx_time(void *context)
 {
-    vmm_virtio_kick(context, NET_RX);
+    net_kick(context, NET_RX);
 }
 
 int net_limits_open(struct net *net, struct vmm_loop *loop,
                     struct vmm_error *err)
 {
-    int rc =
-        vmm_loop_timer(loop, on_tx_time, &net->virtio, &net->tx.timer, err);
+    int rc = vmm_loop_timer(loop, on_tx_time, net, &net->tx.timer, err);
 
     if (rc == 0)
-        rc =
-            vmm_loop_timer(loop, on_rx_time, &net->virtio, &net->rx.timer, err);
+        rc = vmm_loop_timer(loop, on_rx_time, net, &net->rx.timer, err);
     return rc;
 }
 
@@ -61,6 +59,6 @@ void vmm_virtio_net_set_limit(struct vmm_virtio *virtio, unsigned ways,
         limit_set(&net->rx.limit, limit, now_ns);
     vmm_virtio_leave(virtio);
     /* Who waits may wait less from now on. */
-    vmm_virtio_kick(virtio, NET_TX);
-    vmm_virtio_kick(virtio, NET_RX);
+    net_kick(net, NET_TX);
+    net_kick(net, NET_RX);
 }

@@ -71,8 +71,10 @@ static int frame_of(const struct net *net, const struct vmm_chain *chain,
 }
 
 /* 0: it is done with, or dropped; -EAGAIN: it has to wait. */
-static int send_frame(struct net *net, const struct vmm_chain *chain)
+static int send_frame(struct net_pair *pair, const struct vmm_chain *chain)
 {
+    struct net *net = pair->net;
+    struct vmm_net *backend = pair->backend;
     struct virtio_net_hdr_v1 header;
     struct iovec pieces[PIECES_MAX];
     int count = frame_of(net, chain, &header, pieces);
@@ -81,8 +83,8 @@ static int send_frame(struct net *net, const struct vmm_chain *chain)
         net->stats.tx_dropped++;
         return 0;
     }
-    int skip = net->backend->header ? 0 : 1;
-    if (net->backend->ops->send(net->backend, pieces + skip, count - skip))
+    int skip = backend->header ? 0 : 1;
+    if (backend->ops->send(backend, pieces + skip, count - skip))
         return -EAGAIN;
     uint64_t bytes = chain->readable_bytes - HEADER_BYTES;
     net->stats.tx_frames++;
@@ -94,45 +96,47 @@ static int send_frame(struct net *net, const struct vmm_chain *chain)
 }
 
 /* The next chain to send: that which waits, or a new one; NULL: none. */
-static struct vmm_chain *next(struct net *net, struct vmm_virtq *ring)
+static struct vmm_chain *next(struct net_pair *pair, struct vmm_virtq *ring)
 {
-    struct vmm_chain *chain = net->stalled;
+    struct vmm_chain *chain = pair->stalled;
 
-    net->stalled = NULL;
+    pair->stalled = NULL;
     if (!chain && vmm_virtq_pop(ring, &chain) <= 0)
         return NULL;
     return chain;
 }
 
-bool net_transmit(struct net *net)
+bool net_transmit(struct net_pair *pair)
 {
-    struct vmm_virtq *ring = vmm_virtio_queue(&net->virtio, NET_TX);
+    struct net *net = pair->net;
+    unsigned queue = net_queue(pair, NET_TX);
+    struct vmm_virtq *ring = vmm_virtio_queue(&net->virtio, queue);
     struct vmm_chain *chain;
     bool more = false, waits = false;
 
     vmm_virtq_suppress(ring);
     for (unsigned sent = 0; !more; sent++) {
         waits = net_has_to_wait(&net->tx);
-        chain = waits ? NULL : next(net, ring);
+        chain = waits ? NULL : next(pair, ring);
         if (!chain)
             break;
-        if (send_frame(net, chain)) {
-            net->stalled = chain;
+        if (send_frame(pair, chain)) {
+            pair->stalled = chain;
             break;
         }
         vmm_virtq_push(chain, 0);
         more = sent >= NET_BUDGET;
     }
-    if (net->backend->ops->flush)
-        net->backend->ops->flush(net->backend);
-    vmm_virtio_signal(&net->virtio, NET_TX);
+    if (pair->backend->ops->flush)
+        pair->backend->ops->flush(pair->backend);
+    vmm_virtio_signal(&net->virtio, queue);
     /* Who waits for room, or for time, needs no notification. */
-    return more || (!net->stalled && !waits && vmm_virtq_arm(ring));
+    return more || (!pair->stalled && !waits && vmm_virtq_arm(ring));
 }
 
-void net_transmit_stop(struct net *net)
+void net_transmit_stop(struct net_pair *pair)
 {
-    if (net->stalled)
-        vmm_virtq_push(net->stalled, 0);
-    net->stalled = NULL;
+    if (pair->stalled)
+        vmm_virtq_push(pair->stalled, 0);
+    pair->stalled = NULL;
 }

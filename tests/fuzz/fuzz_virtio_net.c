@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 /*
  * Fuzzes the network device: the input is what a driver does to its queues and
- * what a backend has for it; frames that come out are whole.
+ * what a backend has for it, with faults and limits in between; frames that
+ * come out are whole.
  *
  * Input: a byte of features and backend, then records of 6 bytes: what to do,
  * a descriptor, and two values of 2 bytes.
@@ -15,6 +16,7 @@
 #include <string.h>
 
 #include <vmm/bus.h>
+#include <vmm/net_fault.h>
 #include <vmm/virtio_net.h>
 
 #define REQUIRE(condition)                                                     \
@@ -28,7 +30,8 @@
 #define RINGS  0x1000u /* a page a queue */
 #define AVAIL  0x400u
 #define USED   0x800u
-#define DATA   0x4000u
+#define DATA   0x8000u
+#define PAIRS  2u /* at the most; then queue 4 is for control */
 #define RECORD 6
 #define BASE   0xd0000000u
 
@@ -42,11 +45,19 @@ enum {
     LINK,
     RESET,
     CONFIG,
+    FAULT,
+    LIMIT,
     ACTIONS
 };
 
+struct backend {
+    struct vmm_net net;
+    struct fuzz *fuzz;
+};
+
 struct fuzz {
-    struct vmm_net net; /* the backend */
+    struct backend backends[PAIRS];
+    unsigned pairs;
     struct vmm_memory *memory;
     struct vmm_loop *loop;
     struct vmm_bus *bus;
@@ -62,7 +73,7 @@ struct fuzz {
 
 static struct fuzz *fuzz_of(struct vmm_net *net)
 {
-    return (struct fuzz *)net;
+    return ((struct backend *)net)->fuzz;
 }
 
 static int net_open(struct vmm_net *net, struct vmm_loop *loop,
@@ -137,15 +148,17 @@ static void serve(struct fuzz *fuzz)
 
 static void bring_up(struct fuzz *fuzz)
 {
+    uint32_t queues = fuzz->pairs > 1 ? 2 * fuzz->pairs + 1 : 2;
+
     put(fuzz, VIRTIO_MMIO_STATUS, 0);
-    vmm_memory_fill(fuzz->memory, RINGS, 0, 2 * 0x1000);
+    vmm_memory_fill(fuzz->memory, RINGS, 0, queues * 0x1000);
     put(fuzz, VIRTIO_MMIO_STATUS, 3);
     put(fuzz, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0);
     put(fuzz, VIRTIO_MMIO_DRIVER_FEATURES, fuzz->features);
     put(fuzz, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
     put(fuzz, VIRTIO_MMIO_DRIVER_FEATURES, 1); /* VERSION_1 */
     put(fuzz, VIRTIO_MMIO_STATUS, 11);
-    for (uint32_t queue = 0; queue < 2; queue++) {
+    for (uint32_t queue = 0; queue < queues; queue++) {
         uint32_t at = RINGS + 0x1000 * queue;
 
         put(fuzz, VIRTIO_MMIO_QUEUE_SEL, queue);
@@ -168,6 +181,23 @@ static void offer(struct fuzz *fuzz, vmm_gpa_t ring, uint16_t head)
     vmm_memory_store_u16(fuzz->memory, ring + AVAIL + 2, (uint16_t)(index + 1));
 }
 
+static bool is_rx(vmm_gpa_t ring)
+{
+    return ring == RINGS || ring == RINGS + 2 * 0x1000;
+}
+
+/* The ring that a record is about. */
+static vmm_gpa_t ring_of(const struct fuzz *fuzz, const uint8_t *record)
+{
+    unsigned queue = record[0] >> 7;
+
+    if (fuzz->pairs > 1 && record[1] & 0x20)
+        queue = 2 * fuzz->pairs;
+    else if (fuzz->pairs > 1 && record[1] & 0x10)
+        queue += 2;
+    return RINGS + 0x1000u * queue;
+}
+
 /* A buffer: the values choose address, length and flags. */
 static void describe(struct fuzz *fuzz, vmm_gpa_t ring, uint8_t index,
                      uint16_t a, uint16_t b)
@@ -181,7 +211,7 @@ static void describe(struct fuzz *fuzz, vmm_gpa_t ring, uint8_t index,
               .flags = b >> 12 & 3,
               .next = (uint16_t)(index + 1) % SIZE};
 
-    if (ring == RINGS && !(b & 0x4000))
+    if (is_rx(ring) && !(b & 0x4000))
         desc.flags |= 2; /* mostly writable where it should be */
     vmm_memory_write(fuzz->memory, ring + 16u * (index % SIZE), &desc,
                      sizeof(desc));
@@ -197,9 +227,28 @@ static void config(struct fuzz *fuzz, uint16_t offset)
                   1u << offset % 4);
 }
 
+static void set_fault(struct fuzz *fuzz, unsigned ways, uint16_t a, uint16_t b)
+{
+    const struct vmm_net_fault_config config = {
+        .drop = (b & 7) / 8.,
+        .duplicate = (b >> 3 & 7) / 8.,
+        .corrupt = (b >> 6 & 7) / 8.,
+        .reorder = (b >> 9 & 7) / 8.,
+        .delay_ns = b & 0x1000 ? a : 0,
+        .seed = a,
+    };
+    struct vmm_net_fault *fault = NULL;
+
+    if (a & 1)
+        REQUIRE(!vmm_net_fault_new(&config, &fault, NULL));
+    vmm_virtio_net_set_fault(fuzz->virtio, ways, fault);
+    vmm_net_fault_unref(fault);
+}
+
 static void step(struct fuzz *fuzz, const uint8_t *record)
 {
-    vmm_gpa_t ring = RINGS + 0x1000u * (record[0] >> 7);
+    vmm_gpa_t ring = ring_of(fuzz, record);
+    struct vmm_limit limit;
     uint16_t a, b;
 
     memcpy(&a, record + 2, 2);
@@ -215,13 +264,15 @@ static void step(struct fuzz *fuzz, const uint8_t *record)
         offer(fuzz, ring, record[1] % (SIZE + 1));
         break;
     case NOTIFY:
-        put(fuzz, VIRTIO_MMIO_QUEUE_NOTIFY, record[1] % 3);
+        put(fuzz, VIRTIO_MMIO_QUEUE_NOTIFY,
+            record[1] % (fuzz->pairs > 1 ? 2 * PAIRS + 2 : 3));
         serve(fuzz);
         break;
     case FRAMES:
         fuzz->len = 14 + 12 + (a & 0x8000 ? a & 0x7fffu : a & 0x7ffu);
         fuzz->frames = b % 8;
-        vmm_virtio_kick(fuzz->virtio, 0);
+        for (unsigned i = 0; i < fuzz->pairs; i++)
+            vmm_virtio_kick(fuzz->virtio, 2 * i);
         serve(fuzz);
         break;
     case FULL:
@@ -237,6 +288,14 @@ static void step(struct fuzz *fuzz, const uint8_t *record)
         break;
     case CONFIG:
         config(fuzz, a);
+        break;
+    case FAULT:
+        set_fault(fuzz, record[1], a, b);
+        break;
+    case LIMIT:
+        limit = (struct vmm_limit){a, b & 0xfff, (uint64_t)(b >> 12) << 20};
+        vmm_virtio_net_set_limit(fuzz->virtio, record[1], &limit);
+        serve(fuzz);
         break;
     }
 }
@@ -263,13 +322,15 @@ static void set_up(struct fuzz *fuzz)
 {
     static const uint8_t mac[6] = {2};
     struct vmm_virtio_net_config config = {
-        .memory = fuzz->memory, .net = &fuzz->net, .mac = mac, .mtu = 1500};
+        .memory = fuzz->memory, .mac = mac, .mtu = 1500, .pairs = fuzz->pairs};
     struct vmm_irq_line line = {on_irq, NULL};
     struct vmm_device *device;
 
     REQUIRE(!vmm_loop_new(&fuzz->loop, NULL));
     REQUIRE(!vmm_bus_new("mmio", UINT64_MAX >> 12, &fuzz->bus, NULL));
     config.loop = fuzz->loop;
+    for (unsigned i = 0; i < fuzz->pairs; i++)
+        config.nets[i] = &fuzz->backends[i].net;
     REQUIRE(!vmm_virtio_net_new(&config, &fuzz->virtio, NULL));
     REQUIRE(!vmm_virtio_mmio_new(vmm_virtio_ref(fuzz->virtio), &line, &device,
                                  NULL));
@@ -285,15 +346,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1)
         return 0;
     fuzz = (struct fuzz){.memory = the_memory()};
-    fuzz.net = (struct vmm_net){.ops = &ops, .header = data[0] & 1};
+    fuzz.pairs = data[0] & 16 ? PAIRS : 1;
+    for (unsigned i = 0; i < PAIRS; i++)
+        fuzz.backends[i] =
+            (struct backend){{.ops = &ops, .header = data[0] & 1}, &fuzz};
     if (data[0] & 2)
         fuzz.features |= 1u << VIRTIO_NET_F_MRG_RXBUF;
-    if (data[0] & 4 && fuzz.net.header)
+    if (data[0] & 4 && data[0] & 1)
         fuzz.features |= 1u << VIRTIO_NET_F_CSUM |
                          1u << VIRTIO_NET_F_HOST_TSO4 |
                          1u << VIRTIO_NET_F_GUEST_CSUM;
     if (data[0] & 8)
         fuzz.features |= 3u << 28; /* indirect, event index */
+    if (fuzz.pairs > 1 && !(data[0] & 64))
+        fuzz.features |= 1u << VIRTIO_NET_F_CTRL_VQ;
+    if (fuzz.pairs > 1 && !(data[0] & 32))
+        fuzz.features |= 1u << VIRTIO_NET_F_MQ;
     set_up(&fuzz);
     bring_up(&fuzz);
     for (data++, size--; size >= RECORD; data += RECORD, size -= RECORD)

@@ -38,48 +38,28 @@ local function add_gdb(files)
     end
 end
 
-local function add_mke2fs(files)
-    files[#files + 1] = process.which "mke2fs" or process.stat1 "/sbin/mke2fs" and "/sbin/mke2fs"
-end
+-- Where programs are, beside the folders of PATH.
+local FOLDERS = { "/sbin/", "/usr/sbin/", "/usr/libexec/", "/usr/lib/qemu/" }
 
-local function add_lspci(files)
-    files[#files + 1] = process.which "lspci"
-end
-
-local function add_virtiofsd(files)
-    files[#files + 1] = process.which "virtiofsd"
-    for _, path in ipairs { "/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd" } do
-        files[#files + 1] = process.stat1(path) and path
+local function find(name)
+    local path = process.which(name)
+    for _, folder in ipairs(FOLDERS) do
+        path = path or process.stat1(folder .. name) and folder .. name
     end
-    files[#files + 1] = process.which "setpriv"
+    return path
 end
 
-local function add_qemu_img(files)
-    for _, name in ipairs { "qemu-img", "qemu-storage-daemon", "setpriv" } do
-        files[#files + 1] = process.which(name)
-    end
-end
-
-local function add_disk_programs(files)
-    add_mke2fs(files)
-    files[#files + 1] = process.which "lsblk"
-    files[#files + 1] = process.which "fio"
-end
-
-local function add_rngtest(files)
-    files[#files + 1] = process.which "rngtest"
-end
-
--- What single spec files need beside that.
-local MORE = {
-    ["gdb_spec.lua"] = add_gdb,
-    ["virtio_block_spec.lua"] = add_mke2fs,
-    ["virtio_block_root_spec.lua"] = add_mke2fs,
-    ["pci_spec.lua"] = add_lspci,
-    ["share_spec.lua"] = add_virtiofsd,
-    ["image_spec.lua"] = add_qemu_img,
-    ["disk_spec.lua"] = add_disk_programs,
-    ["virtio_spec.lua"] = add_rngtest,
+-- Programs that single spec files need beside that.
+local PROGRAMS = {
+    ["disk_spec.lua"] = { "mke2fs", "lsblk", "fio" },
+    ["image_spec.lua"] = { "qemu-img", "qemu-storage-daemon", "setpriv" },
+    ["pci_spec.lua"] = { "lspci" },
+    ["share_spec.lua"] = { "virtiofsd", "setpriv" },
+    ["virtio_block_root_spec.lua"] = { "mke2fs" },
+    ["virtio_block_spec.lua"] = { "mke2fs" },
+    ["virtio_net_flood_spec.lua"] = { "iperf3", "ethtool" },
+    ["virtio_net_tap_spec.lua"] = { "iperf3", "ethtool" },
+    ["virtio_spec.lua"] = { "rngtest" },
 }
 
 local files = {}
@@ -90,8 +70,11 @@ end
 for _, path in ipairs(FILES) do
     files[#files + 1] = process.stat1(path) and path
 end
-local more = MORE[spec:match "[^/]+$"]
-if more then more(files) end
+local name = spec:match "[^/]+$"
+for _, program in ipairs(PROGRAMS[name] or {}) do
+    files[#files + 1] = find(program)
+end
+if name == "gdb_spec.lua" then add_gdb(files) end
 local code, message = lab.run {
     args = { "/usr/bin/busted", "--output=tests/support/results.lua", "--pattern=_spec", spec },
     busted = true, files = files, input = false, out_directory = directory, run_limit = LIMIT,

@@ -12,22 +12,23 @@
 
 #include "virtio_driver.h"
 
-#define NET_RING  16
-#define NET_BASE  0x1000u /* a page a queue: descriptors, ring, ring */
-#define NET_AVAIL 0x400u
-#define NET_USED  0x800u
-#define NET_DATA  0x8000u /* up to RAM_END */
-#define HEADER    12u
-#define RX        0
-#define TX        1
-#define F(name)   (UINT64_C(1) << VIRTIO_NET_F_##name)
+#define NET_RING   16
+#define NET_QUEUES 7       /* at the most */
+#define NET_BASE   0x1000u /* a page a queue: descriptors, ring, ring */
+#define NET_AVAIL  0x400u
+#define NET_USED   0x800u
+#define NET_DATA   0x8000u /* up to RAM_END */
+#define HEADER     12u
+#define RX         0
+#define TX         1
+#define F(name)    (UINT64_C(1) << VIRTIO_NET_F_##name)
 
 /* ---- a backend ---- */
 
 struct fake {
     struct vmm_net net;
     struct vmm_net_events events;
-    bool full, opened, running, closed;
+    bool full, opened, running, closed, fails;
     unsigned offloads, flushes;
     unsigned sent; /* frames */
     size_t len;    /* of the last one */
@@ -56,7 +57,7 @@ static int fake_start(struct vmm_net *net, unsigned offloads)
 {
     fake_of(net)->running = true;
     fake_of(net)->offloads = offloads;
-    return 0;
+    return fake_of(net)->fails ? -EIO : 0;
 }
 
 static void fake_stop(struct vmm_net *net)
@@ -132,7 +133,8 @@ static inline struct fake *fake_new(bool header)
 struct net_host {
     struct host host;
     struct fake *fake; /* NULL: another backend */
-    uint16_t next[2], seen[2];
+    unsigned queues;   /* that the driver uses */
+    uint16_t next[NET_QUEUES], seen[NET_QUEUES];
 };
 
 static vmm_gpa_t ring_at(unsigned queue)
@@ -162,8 +164,8 @@ static void net_desc(struct net_host *n, unsigned queue, uint16_t index,
 static void net_offer_buffer(struct net_host *n, unsigned queue, uint16_t index,
                              uint64_t gpa, uint32_t len)
 {
-    net_desc(n, queue, index, gpa, len, queue == RX ? VRING_DESC_F_WRITE : 0,
-             0);
+    net_desc(n, queue, index, gpa, len,
+             queue % 2 == RX ? VRING_DESC_F_WRITE : 0, 0);
     net_offer(n, queue, index);
 }
 
@@ -190,15 +192,16 @@ static void net_notify(struct net_host *n, unsigned queue)
     serve(&n->host);
 }
 
-/* Bring the device up with both queues; 0 or the status that is wrong. */
+/* Bring the device up with its queues; 0 or the status that is wrong. */
 static void net_bring_up(struct net_host *n, uint64_t features)
 {
     struct host *h = &n->host;
 
-    n->next[RX] = n->next[TX] = n->seen[RX] = n->seen[TX] = 0;
-    MUST(vmm_memory_fill(h->driver.memory, NET_BASE, 0, 0x2000));
+    memset(n->next, 0, sizeof(n->next));
+    memset(n->seen, 0, sizeof(n->seen));
+    MUST(vmm_memory_fill(h->driver.memory, NET_BASE, 0, 0x1000u * n->queues));
     negotiate(h, VERSION_1 | features);
-    for (unsigned queue = 0; queue < 2; queue++) {
+    for (unsigned queue = 0; queue < n->queues; queue++) {
         vmm_gpa_t at = ring_at(queue);
 
         put(h, VIRTIO_MMIO_QUEUE_SEL, queue);
@@ -216,20 +219,27 @@ static void net_bring_up(struct net_host *n, uint64_t features)
 
 static const uint8_t the_mac[6] = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
 
-static void net_set_up(struct net_host *n, struct vmm_net *net)
+static void net_set_up_config(struct net_host *n,
+                              struct vmm_virtio_net_config *config)
 {
-    struct vmm_virtio_net_config config = {
-        .net = net, .mac = the_mac, .mtu = 1400};
     struct vmm_virtio *virtio;
     struct vmm_error err;
 
-    *n = (struct net_host){0};
+    *n = (struct net_host){.queues = 2};
     host_set_up(&n->host);
-    config.memory = n->host.driver.memory;
-    config.loop = n->host.loop;
-    if (vmm_virtio_net_new(&config, &virtio, &err))
+    config->memory = n->host.driver.memory;
+    config->loop = n->host.loop;
+    if (vmm_virtio_net_new(config, &virtio, &err))
         fail_msg("%s", err.text);
     host_attach(&n->host, virtio);
+}
+
+static inline void net_set_up(struct net_host *n, struct vmm_net *net)
+{
+    struct vmm_virtio_net_config config = {
+        .nets = {net}, .pairs = 1, .mac = the_mac, .mtu = 1400};
+
+    net_set_up_config(n, &config);
 }
 
 /* A frame of len bytes behind a header, at NET_DATA. */

@@ -127,7 +127,8 @@ static void a_group_s_mac_is_refused_and_a_random_one_is_local(void **state)
     static const uint8_t group[6] = {0x01, 0, 0x5e, 0, 0, 1};
     struct vmm_virtio_net_config config = {.memory = n->host.driver.memory,
                                            .loop = n->host.loop,
-                                           .net = &fake_new(false)->net,
+                                           .nets = {&fake_new(false)->net},
+                                           .pairs = 1,
                                            .mac = group};
     struct vmm_virtio_net_info info;
     struct vmm_virtio *virtio;
@@ -135,7 +136,7 @@ static void a_group_s_mac_is_refused_and_a_random_one_is_local(void **state)
 
     assert_int_equal(vmm_virtio_net_new(&config, &virtio, &err), -EINVAL);
     config.mac = NULL;
-    config.net = &fake_new(false)->net;
+    config.nets[0] = &fake_new(false)->net;
     MUST(vmm_virtio_net_new(&config, &virtio, &err));
     vmm_virtio_net_info(virtio, &info);
     assert_int_equal(info.mac[0] & 3, 2);

@@ -50,7 +50,11 @@ local MISTAKES = {
         'net[1].mac: "01:00:5e:00:00:01" has other characters; allowed:'
             .. " such as 52:54:00:12:34:56, of one station" },
     { { net = { user = true } }, "net: a table is not a list of tables; valid in"
-        .. " each: user, tap, link, forward, restrict, mac, mtu, pcap" },
+        .. " each: user, tap, link, forward, restrict, queues, mac, mtu, pcap, rx_bandwidth,"
+        .. " tx_bandwidth, rx_packets, tx_packets, burst, backend" },
+    { { net = { { user = true, queues = 2 } } }, "net[1]: queues: only with tap=NAME" },
+    { { net = { { tap = "t", queues = 17 } } },
+        "net[1].queues: 17 is out of range; allowed: 1 to 16" },
     { { vcpu = { num = 1 }, vcpus = { num = 1 } },
         "vcpu and vcpus are the same option; give one" },
     { { virtio_console = { to = "null" } },

@@ -2,6 +2,7 @@
 -- Boots Debian's kernels with a busybox initramfs for specs, and runs commands in them.
 
 local guests = require "vmm.guests"
+local process = require "vmm.process"
 local vmm = require "vmm"
 
 local linux = {}
@@ -35,6 +36,15 @@ end
 
 function linux.initramfs(options)
     return assert(guests.initramfs(options))
+end
+
+-- A program of this host with its libraries, added to an initramfs's files.
+function linux.add_program(files, path)
+    files[path] = { host = path, mode = 0x1ed }
+    local needs = process.capture { "env", "LD_TRACE_LOADED_OBJECTS=1", path }
+    for library in assert(needs, path .. " does not start"):gmatch "%s(/[^%s]+) %(0x" do
+        files[library] = { host = library, mode = 0x1ed }
+    end
 end
 
 -- A VM that boots Linux, started. options: what vmm.vm takes; kernel.path and kernel.initrd have
