@@ -45,22 +45,21 @@ static uint8_t carry_out(struct net *net, const struct vmm_chain *chain)
     return VIRTIO_NET_ERR;
 }
 
+/* One command a turn: queues that come and go may take the kernel a while, and
+ * others wait for the device meanwhile. */
 bool net_control(struct net *net, unsigned queue)
 {
     struct vmm_virtq *ring = vmm_virtio_queue(&net->virtio, queue);
     struct vmm_chain *chain;
-    bool more = false;
 
     vmm_virtq_suppress(ring);
-    for (unsigned i = 0; !more && vmm_virtq_pop(ring, &chain) > 0; i++) {
-        /* Who leaves no room for an answer gets none. */
-        uint8_t answer =
-            chain->writable_bytes ? carry_out(net, chain) : VIRTIO_NET_ERR;
-        bool said = vmm_chain_write(chain, 0, &answer, 1) == 0;
-
-        vmm_virtq_push(chain, said);
-        more = i >= NET_BUDGET;
-    }
+    if (vmm_virtq_pop(ring, &chain) <= 0)
+        return vmm_virtq_arm(ring);
+    /* Who leaves no room for an answer gets none. */
+    uint8_t answer =
+        chain->writable_bytes ? carry_out(net, chain) : VIRTIO_NET_ERR;
+    bool said = vmm_chain_write(chain, 0, &answer, 1) == 0;
+    vmm_virtq_push(chain, said);
     vmm_virtio_signal(&net->virtio, queue);
-    return more || vmm_virtq_arm(ring);
+    return true;
 }

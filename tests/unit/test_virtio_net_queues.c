@@ -202,6 +202,29 @@ static void commands_that_are_wrong_change_nothing(void **state)
     assert_running(f, 2);
 }
 
+static void a_flood_of_commands_is_carried_out_in_turns(void **state)
+{
+    struct fixture *f = *state;
+    struct net_host *n = &f->n;
+    const uint8_t bytes[] = {VIRTIO_NET_CTRL_MQ,
+                             VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, 2, 0};
+    uint32_t id, len;
+
+    net_bring_up(n, BOTH);
+    MUST(vmm_memory_write(n->host.driver.memory, COMMAND, bytes, 4));
+    net_desc(n, CONTROL, 0, COMMAND, 4, VRING_DESC_F_NEXT, 1);
+    net_desc(n, CONTROL, 1, ANSWER, 1, VRING_DESC_F_WRITE, 0);
+    for (unsigned i = 0; i < NET_RING; i++)
+        net_offer(n, CONTROL, 0);
+    put(&n->host, VIRTIO_MMIO_QUEUE_NOTIFY, CONTROL);
+    for (unsigned i = 0; i < NET_RING; i++) {
+        assert_true(vmm_loop_step(n->host.loop, 0) > 0);
+        assert_true(net_collect(n, CONTROL, &id, &len));
+        assert_false(net_collect(n, CONTROL, &id, &len));
+    }
+    assert_running(f, 2);
+}
+
 static void a_command_without_room_for_an_answer_does_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -317,6 +340,7 @@ int main(void)
         TEST(a_pair_that_is_given_up_rests_and_keeps_its_buffers),
         TEST(a_reset_leaves_one_pair),
         TEST(commands_that_are_wrong_change_nothing),
+        TEST(a_flood_of_commands_is_carried_out_in_turns),
         TEST(a_command_without_room_for_an_answer_does_nothing),
         TEST(a_backend_that_does_not_start_fails_the_command),
         TEST(without_the_feature_the_control_queue_is_the_third),

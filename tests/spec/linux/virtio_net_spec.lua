@@ -95,6 +95,16 @@ for _, transport in ipairs(linux.TRANSPORTS) do
                 linux.run(vm, "ping -c 3 -i 0.1 10.0.2.2"), 1, true)
         end)
 
+        it("is lost by a fault, until that is removed", function()
+            local fault = assert(vm.nics[1]:fault { drop = 1, direction = "tx" })
+            assert.matches(" 0 packets received",
+                linux.run(vm, "ping -c 2 -i 0.1 -W 1 10.0.2.2"), 1, true)
+            assert.is_true(fault:stats().dropped >= 2)
+            fault:remove()
+            assert.matches("2 packets received",
+                linux.run(vm, "ping -c 2 -i 0.1 10.0.2.2"), 1, true)
+        end)
+
         it("counts frames, and shows a cable that is pulled", function()
             local stats = vm.nics[1]:stats()
             assert.is_true(stats.rx_frames > 100 and stats.tx_frames > 50)
