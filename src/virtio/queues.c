@@ -13,15 +13,15 @@
  */
 
 /* A queue that was notified, on the loop's thread.  A driver that never stops
- * putting in chains gets one turn after the other, and so do its neighbours. */
+ * putting in chains gets one turn after the other, and so do its neighbours.
+ * The fd is watched edge-triggered: each write to it is news, and nobody has to
+ * read it (it would take a guest ages to have it full). */
 static void on_notify(void *context, uint32_t events)
 {
     struct virtio_queue *queue = context;
     struct vmm_virtio *virtio = queue->virtio;
-    eventfd_t count;
 
     (void)events;
-    eventfd_read(queue->notify_fd, &count);
     pthread_mutex_lock(&virtio->lock);
     if (virtio->running && queue->ready &&
         !(virtio->status & VIRTIO_CONFIG_S_NEEDS_RESET)) {
@@ -91,8 +91,8 @@ static int queue_init(struct vmm_virtio *virtio, unsigned index, uint16_t size,
     int rc = vmm_virtq_new(virtio->memory, size, &queue->ring, err);
     if (rc || external)
         return rc;
-    return vmm_loop_watch(virtio->loop, queue->notify_fd, EPOLLIN, on_notify,
-                          queue, &queue->watch, err);
+    return vmm_loop_watch(virtio->loop, queue->notify_fd, EPOLLIN | EPOLLET,
+                          on_notify, queue, &queue->watch, err);
 }
 
 int virtio_queues_init(struct vmm_virtio *virtio,
