@@ -123,10 +123,8 @@ void block_signal(struct block *block, uint64_t queues)
 void block_on_done(void *context, uint32_t events)
 {
     struct block *block = context;
-    eventfd_t count;
 
     (void)events;
-    eventfd_read(block->done_fd, &count);
     vmm_virtio_enter(&block->virtio);
     block_signal(block, reap(block));
     vmm_virtio_leave(&block->virtio);

@@ -62,8 +62,8 @@ static int connect_loop(struct block *block, struct vmm_loop *loop,
         rc = vmm_loop_timer(loop, block_on_delay, block, &block->delay_timer,
                             err);
     if (rc == 0 && !block->has_backend)
-        rc = vmm_loop_watch(loop, block->done_fd, EPOLLIN, block_on_done, block,
-                            &block->done_watch, err);
+        rc = vmm_loop_watch(loop, block->done_fd, EPOLLIN | EPOLLET,
+                            block_on_done, block, &block->done_watch, err);
     return rc;
 }
 
