@@ -33,10 +33,19 @@ static struct tap *tap_of(const struct vmm_net *net)
 /* ---- events ---------------------------------------------------------------
  */
 
+/* Frames: whenever more of them have come, without a system call to ask for it.
+ * Room is asked for when it is lacking, for there is news of it all the time.
+ */
+static int watch(struct tap *tap)
+{
+    return vmm_watch_modify(tap->watch,
+                            EPOLLIN | EPOLLET | (tap->wanted & EPOLLOUT));
+}
+
 static void want(struct tap *tap, uint32_t event)
 {
     tap->wanted |= event;
-    vmm_watch_modify(tap->watch, tap->wanted);
+    watch(tap);
 }
 
 /* Each is told once. */
@@ -48,7 +57,7 @@ static void on_ready(void *context, uint32_t found)
 
     ready &= tap->wanted;
     tap->wanted &= ~ready;
-    vmm_watch_modify(tap->watch, tap->wanted);
+    watch(tap);
     if (ready & EPOLLIN)
         tap->events.frames(tap->events.context);
     if (ready & EPOLLOUT)
@@ -104,7 +113,8 @@ static int tap_open(struct vmm_net *net, struct vmm_loop *loop,
     struct tap *tap = tap_of(net);
 
     tap->events = *events;
-    return vmm_loop_watch(loop, tap->fd, 0, on_ready, tap, &tap->watch, err);
+    return vmm_loop_watch(loop, tap->fd, EPOLLIN | EPOLLET, on_ready, tap,
+                          &tap->watch, err);
 }
 
 /* The kernel spreads frames over the queues that are attached. */
