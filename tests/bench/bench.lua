@@ -60,6 +60,7 @@ local function exits(title, image)
         product("tap in Lua, C device", "tap"),
         product("vm:on, no device", "hook"),
         product("no device", "nobody"),
+        product("doorbell, no exit", "doorbell"),
     }
 end
 
