@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- What virtio_rounds.lua measures: commands of the guest, and how to read their output.
 --
--- A figure: title, unit, command(machine) run in the guest, read(output) -> number or nil, and
--- less (true: less is better).
+-- A figure: title, unit, command(machine) run in the guest, read(output) -> number or nil,
+-- less (true: less is better), vsock (true: needs it).  Figures with the same command share the
+-- run of a round.
 
 local figures = {}
 
@@ -15,23 +16,39 @@ local PINGS = 500
 -- Columns of fio's terse output, version 3, of reads; those of writes are 41 further.
 local KIB, RUNTIME_MS, CLAT_MEAN_US, WRITES = 6, 9, 16, 41
 
-local function fio(title, unit, job, pick)
-    local writes = job.rw:find "write" and WRITES or 0
-    local words = { "fio --name=job --filename=/disk --direct=1 --thread --minimal",
-        "--terse-version=3 --time_based --runtime=" .. SECONDS }
-    for _, key in ipairs { "rw", "bs", "ioengine", "iodepth" } do
-        words[#words + 1] = ("--%s=%s"):format(key, job[key])
-    end
-    local command = table.concat(words, " ")
+local function job(name, rw, bs, more)
+    return { name = name, words = ("--name=%s --stonewall --rw=%s --bs=%s %s"):format(name, rw, bs,
+        more) }
+end
+
+-- Many at a time; or one, by a system call of which all is the latency.
+local DEEP, SEQUENTIAL, SINGLE = "--ioengine=libaio --iodepth=32", "--ioengine=libaio --iodepth=4",
+    "--ioengine=psync"
+local JOBS = {
+    job("read4k", "randread", "4k", DEEP), job("write4k", "randwrite", "4k", DEEP),
+    job("read1m", "read", "1M", SEQUENTIAL), job("write1m", "write", "1M", SEQUENTIAL),
+    job("read1", "randread", "4k", SINGLE), job("write1", "randwrite", "4k", SINGLE),
+}
+
+-- All of them by one command: emulated, fio takes seconds to start.
+local function fio_command()
+    local words = { "fio --filename=/disk --direct=1 --thread --minimal --terse-version=3",
+        "--time_based --runtime=" .. SECONDS }
+    for _, each in ipairs(JOBS) do words[#words + 1] = each.words end
+    return table.concat(words, " ")
+end
+
+local function fio(title, unit, name, pick)
+    local offset = name:find "write" and WRITES or 0
     return {
-        title = title, unit = unit, less = job.less,
-        command = function() return command end,
+        title = title, unit = unit, less = unit == "us", command = fio_command,
         read = function(output)
             local columns = {}
-            for column in (output:match "3;fio[^\n]*" or ""):gmatch "[^;]*" do
+            for column in (output:match("3;fio[^;\n]*;" .. name .. ";[^\n]*") or "")
+                :gmatch "[^;]*" do
                 columns[#columns + 1] = tonumber(column) or column
             end
-            local function of(index) return columns[index + writes] end
+            local function of(index) return columns[index + offset] end
             return columns[5] == 0 and pick(of) or nil
         end,
     }
@@ -41,22 +58,13 @@ local function iops(of) return of(KIB) / 4 / of(RUNTIME_MS) * 1e3 end
 local function megabytes(of) return of(KIB) * 1024 / of(RUNTIME_MS) / 1e3 end
 local function latency(of) return of(CLAT_MEAN_US) end
 
--- As many as that at a time, or one, by a system call of which all is the latency.
-local function deep(rw, bs, iodepth)
-    return { rw = rw, bs = bs, ioengine = "libaio", iodepth = iodepth }
-end
-
-local function single(rw)
-    return { rw = rw, bs = "4k", ioengine = "psync", iodepth = 1, less = true }
-end
-
 figures.block = {
-    fio("4k random read, 32 deep", "IOPS", deep("randread", "4k", 32), iops),
-    fio("4k random write, 32 deep", "IOPS", deep("randwrite", "4k", 32), iops),
-    fio("1M sequential read, 4 deep", "MB/s", deep("read", "1M", 4), megabytes),
-    fio("1M sequential write, 4 deep", "MB/s", deep("write", "1M", 4), megabytes),
-    fio("4k random read, 1 deep", "us", single "randread", latency),
-    fio("4k random write, 1 deep", "us", single "randwrite", latency),
+    fio("4k random read, 32 deep", "IOPS", "read4k", iops),
+    fio("4k random write, 32 deep", "IOPS", "write4k", iops),
+    fio("1M sequential read, 4 deep", "MB/s", "read1m", megabytes),
+    fio("1M sequential write, 4 deep", "MB/s", "write1m", megabytes),
+    fio("4k random read, 1 deep", "us", "read1", latency),
+    fio("4k random write, 1 deep", "us", "write1", latency),
 }
 
 -- ---- networks -------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ local compare = require "compare"
 local figures = require "virtio_figures"
 local guests = require "virtio_guests"
 local process = require "vmm.process"
+local vmm = require "vmm"
 
 local rounds, modules, kernel, initrd, tools, stream = table.unpack(arg, 1, 6)
 local parts = table.move(arg, 7, #arg, 1, {})
@@ -70,9 +71,16 @@ end
 
 -- ---- figures ---------------------------------------------------------------------------------
 
-local function take(guest, figure)
-    local output = guest:run(figure.command(guest.machine))
+-- Each command is run once a round: what it said is kept in done.
+local function take(guest, figure, done)
+    local command = figure.command(guest.machine)
+    local key = guest.name .. command
+    local before = vmm.now()
+    done[key] = done[key] or guest:run(command)
+    local output = done[key]
     local value = figure.read(output)
+    io.stderr:write(("virtio: %s: %s: %s %s (after %.0f s)\n"):format(guest.name, figure.title,
+        tostring(value), figure.unit, vmm.now() - before))
     if not value then
         print(("  %s: %s: no figure in:\n%s"):format(guest.name, figure.title, output))
     end
@@ -96,13 +104,13 @@ local function print_figure(figure)
         spread(figure.ratios, "%5.2f %5.2f-%5.2f")))
 end
 
-local function compare_figure(figure, round, ours, theirs)
+local function compare_figure(figure, round, ours, theirs, done)
     local first, second = ours, theirs
     if round % 2 == 0 then first, second = theirs, ours end
     local values = {}
     for _, guest in ipairs { first, second } do
         if guest == ours or not figure.vsock or theirs.machine.vhost_vsock then
-            values[guest] = take(guest, figure)
+            values[guest] = take(guest, figure, done)
         end
     end
     table.insert(figure.ours, values[ours])
@@ -122,8 +130,9 @@ local function measure(ours, theirs)
     end
     for round = 1, rounds do
         io.stderr:write(("virtio: round %d of %d\n"):format(round, rounds))
+        local done = {}
         for _, figure in ipairs(list) do
-            compare_figure(figure, round, ours, theirs)
+            compare_figure(figure, round, ours, theirs, done)
         end
     end
     print(("  %-36s %-27s   %-27s   %s"):format("median, least-most", "       ours",
