@@ -82,7 +82,7 @@ local function virtio(...)
     }, "virtio: see above")
 end
 
-function parts.virtio() virtio("block", "net", "vsock") end
+function parts.virtio() virtio("net", "vsock", "block") end
 function parts.block() virtio "block" end
 function parts.net() virtio "net" end
 function parts.vsock() virtio "vsock" end

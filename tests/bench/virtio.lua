@@ -70,6 +70,50 @@ local function lab_words(modules)
     return words
 end
 
+-- ---- the lab's CPU time -------------------------------------------------------------------------
+
+-- The process ID of the QEMU that runs the lab: a descendant of this process.
+local function find_qemu()
+    local self = io.open("/proc/self/stat"):read "n"
+    local parents, name = {}, {}
+    for pid, parent, command in run("ps", "-eo", "pid=,ppid=,comm="):gmatch "(%d+) +(%d+) (%S+)" do
+        parents[tonumber(pid)], name[tonumber(pid)] = tonumber(parent), command
+    end
+    for pid in pairs(parents) do
+        local above = pid
+        while above and above ~= self do above = parents[above] end
+        if above and name[pid]:find "^qemu%-system" then return pid end
+    end
+end
+
+-- User and system time in seconds, whatever the process is called.
+local function cpu_seconds(pid)
+    local file <close> = assert(io.open(("/proc/%d/stat"):format(pid)))
+    local user, system = file:read("a"):match("%) " .. ("%S+ "):rep(11) .. "(%d+) (%d+)")
+    return (user + system) / 100
+end
+
+-- Runs the rounds in the lab; they ask by a line "@cpu" for its CPU time, which only the host
+-- knows, and read the answer.
+local function run_lab(argv, scratch)
+    local fifo = scratch .. "/answers"
+    process.remove(fifo)
+    run("mkfifo", fifo)
+    local output = assert(io.popen(process.command(argv) .. " <" .. process.quote(fifo)))
+    local answers <close> = assert(io.open(fifo, "w"))
+    local qemu
+    for line in output:lines() do
+        if line == "@cpu" then
+            qemu = qemu or find_qemu()
+            answers:write(cpu_seconds(qemu), "\n")
+            answers:flush()
+        else
+            print(line)
+        end
+    end
+    return output:close()
+end
+
 -- options: rounds, program (ours), stream (path of the program stream), scratch (a directory),
 -- parts (some of "block", "net", "vsock").
 function virtio.run(options)
@@ -93,6 +137,7 @@ function virtio.run(options)
     } do
         argv[#argv + 1] = word
     end
+    if #modules > 0 then return run_lab(argv, options.scratch) end
     return process.run(argv) == 0
 end
 
