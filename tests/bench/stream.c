@@ -42,7 +42,8 @@ struct sum {
     uint64_t a, b;
 };
 
-static void die(const char *format, ...)
+__attribute__((format(printf, 1, 2), noreturn)) static void
+die(const char *format, ...)
 {
     va_list arguments;
 
@@ -96,7 +97,6 @@ static socklen_t parse(const char *text, union address *address)
     }
     errno = EINVAL;
     die("%s", text);
-    return 0;
 }
 
 static int dial(const char *text)
