@@ -83,6 +83,23 @@ static int spawn(const char *const *argv, int log_fd, int fd, pid_t *pid)
     return code;
 }
 
+/* Files that lie where the process's own go would be overwritten by them: a
+ * caller may have closed its stdin. */
+static int spawn_apart(const char *const *argv, int log_fd, int fd, pid_t *pid)
+{
+    int logs = fcntl(log_fd, F_DUPFD_CLOEXEC, VMM_PROCESS_FD + 1);
+    int given = fcntl(fd, F_DUPFD_CLOEXEC, VMM_PROCESS_FD + 1);
+    int code = logs < 0 || given < 0 ? errno : 0;
+
+    if (!code)
+        code = spawn(argv, logs, given, pid);
+    if (logs >= 0)
+        close(logs);
+    if (given >= 0)
+        close(given);
+    return code;
+}
+
 int vmm_process_start(const char *const *argv, int fd,
                       struct vmm_process **process, struct vmm_error *err)
 {
@@ -92,7 +109,7 @@ int vmm_process_start(const char *const *argv, int fd,
     if (log_fd < 0)
         return log_fd;
     struct vmm_process *new = calloc(1, sizeof(*new));
-    int code = new ? spawn(argv, log_fd, fd, &new->pid) : ENOMEM;
+    int code = new ? spawn_apart(argv, log_fd, fd, &new->pid) : ENOMEM;
     if (code) {
         close(log_fd);
         free(new);

@@ -6,7 +6,6 @@
 #include <linux/virtio_ids.h>
 #include <stddef.h>
 
-#include "base/endian.h"
 #include "virtio/vhost_user.h"
 
 #define BIT(number) (UINT64_C(1) << (number))

@@ -59,6 +59,28 @@ static void it_has_the_file_that_it_was_given_and_no_other(void **state)
     close(fds[0]);
 }
 
+static void a_caller_without_stdin_may_start_it_too(void **state)
+{
+    char bytes[8] = {0};
+    int fds[2], saved = dup(0);
+
+    (void)state;
+    close(0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    assert_int_equal(fds[0], 0);
+    struct vmm_process *process = start("echo hello >&3; echo bye", fds[0]);
+    assert_int_equal(read(fds[1], bytes, sizeof(bytes)), 6);
+    assert_memory_equal(bytes, "hello\n", 6);
+    assert_int_equal(vmm_process_wait(process, 10 * SECOND), 0);
+    char text[512];
+    vmm_process_describe(process, text, sizeof(text));
+    assert_string_equal(text, "ended with exit code 0: bye");
+    vmm_process_end(process, SECOND);
+    close(fds[1]);
+    dup2(saved, 0);
+    close(saved);
+}
+
 static void its_end_is_told_with_its_last_line(void **state)
 {
     (void)state;
@@ -180,6 +202,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_has_the_file_that_it_was_given_and_no_other),
+        cmocka_unit_test(a_caller_without_stdin_may_start_it_too),
         cmocka_unit_test(its_end_is_told_with_its_last_line),
         cmocka_unit_test(control_characters_of_its_last_line_are_not_told),
         cmocka_unit_test(of_a_long_line_the_end_is_told),

@@ -17,12 +17,13 @@ local function run(command)
     return output
 end
 
-local function boot(disks, transport)
+local function boot(disks, transport, size_mib)
     local kernel = assert(guests.kernel "cloud-amd64")
     local initrd = assert(guests.initramfs {
         kernel = kernel, modules = { "virtio_mmio", "virtio_pci", "virtio_blk" } })
     return linux.boot {
         block = disks, transport = transport, vcpus = { num = 2 },
+        memory = { size_mib = size_mib or 512 },
         kernel = { initrd = initrd, cmdline = "console=ttyS0 panic=1 quiet" },
     }
 end
@@ -108,6 +109,20 @@ describe("a disk by a daemon that runs already", function()
         assert.equal("from the guest", run(("dd if=%s bs=512 skip=7 count=1 2>/dev/null | head -1")
             :format(path "c")):gsub("\n", ""))
         run("kill $(cat " .. path "pid" .. ")")
+    end)
+end)
+
+describe("a guest with memory above 4 GiB", function()
+    it("has its buffers there read and written as well", function()
+        run(("qemu-img create -q -f qcow2 %s 64M"):format(path "high.qcow2"))
+        local vm <close> = boot({ { path = path "high.qcow2", format = "qcow2" } }, "pci", 4096)
+        assert.equal(2, #vm.memory:regions())
+        assert.matches("100000000%-1%x%x%x%x%x%x%x%x : System RAM",
+            linux.run(vm, "grep 'System RAM' /proc/iomem"))
+        -- Linux takes pages from there first.
+        assert.equal("same", linux.run(vm, "dd if=/dev/urandom of=/r bs=1M count=16 2>/dev/null; "
+            .. "dd if=/r of=/dev/vda bs=1M oflag=direct 2>/dev/null; "
+            .. "dd if=/dev/vda bs=1M count=16 iflag=direct 2>/dev/null | cmp - /r && echo same"))
     end)
 end)
 
