@@ -92,7 +92,7 @@ int net_use_pairs(struct net *net, unsigned count)
         if (i >= count)
             pair_stop(&net->pairs[i]);
         else if (!net->pairs[i].running && rc == 0)
-            rc = pair_start(&net->pairs[i]);
+            rc = net->pairs[i].open ? pair_start(&net->pairs[i]) : -ENODEV;
     net->active = count;
     return rc;
 }
@@ -134,30 +134,43 @@ static void net_read_config(struct vmm_virtio *virtio, uint32_t offset,
     memcpy(bytes, (const uint8_t *)&net_of(virtio)->config + offset, len);
 }
 
+/* Under the lock it is off for good: start finds that it is not open. */
+static struct vmm_net *pair_close(struct net_pair *pair)
+{
+    struct vmm_virtio *virtio = &pair->net->virtio;
+    struct vmm_net *backend = pair->backend;
+
+    vmm_virtio_enter(virtio);
+    pair_stop(pair);
+    bool was_open = pair->open;
+    pair->open = false;
+    pair->backend = NULL;
+    vmm_virtio_leave(virtio);
+    if (was_open)
+        backend->ops->close(backend);
+    return backend;
+}
+
+/* What the backend has of the host's (an interface, ports, a file) is the
+ * host's again, though scripts may keep the device. */
 static void net_close(struct vmm_virtio *virtio)
 {
     struct net *net = net_of(virtio);
 
-    for (unsigned i = 0; i < net->pair_count; i++) {
-        struct net_pair *pair = &net->pairs[i];
-
-        if (pair->open)
-            pair->backend->ops->close(pair->backend);
-        pair->open = false;
-    }
+    for (unsigned i = 0; i < net->pair_count; i++)
+        vmm_net_free(pair_close(&net->pairs[i]));
     net_limits_close(net);
+    vmm_pcap_close(net->capture);
+    net->capture = NULL;
 }
 
 static void net_destroy(struct vmm_virtio *virtio)
 {
     struct net *net = net_of(virtio);
 
-    for (unsigned i = 0; i < net->pair_count; i++)
-        vmm_net_free(net->pairs[i].backend);
     free(net->pairs);
     fault_slot_fini(&net->tx.fault);
     fault_slot_fini(&net->rx.fault);
-    vmm_pcap_close(net->capture);
     free(net);
 }
 
@@ -206,7 +219,7 @@ void vmm_virtio_net_info(struct vmm_virtio *virtio,
     vmm_virtio_enter(virtio);
     memcpy(info->mac, net->config.mac, VMM_NET_MAC_BYTES);
     info->link = net_link_is_up(net);
-    info->backend = net->pairs[0].backend->ops->name;
+    info->backend = net->backend_name;
     info->pairs = net->pair_count;
     info->active = net->active;
     info->stats = net->stats;
@@ -298,6 +311,7 @@ static int take_over(struct net *net,
 
     net->capture = config->capture;
     net->pair_count = config->pairs;
+    net->backend_name = config->nets[0]->ops->name;
     fault_slot_init(&net->tx.fault);
     fault_slot_init(&net->rx.fault);
     for (unsigned i = 0; i < net->pair_count; i++) {

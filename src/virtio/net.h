@@ -48,6 +48,7 @@ struct net {
     struct net_pair *pairs;
     unsigned pair_count;
     unsigned active; /* of them: what the driver uses */
+    const char *backend_name;
     struct net_way tx, rx;
     struct vmm_pcap *capture; /* or NULL */
     struct virtio_net_config config;

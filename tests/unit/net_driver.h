@@ -36,6 +36,7 @@ struct fake {
     uint8_t frame[80000]; /* what it has for the guest ... */
     size_t frame_len;     /* ... this long ... */
     unsigned frames;      /* ... so often */
+    bool *gone;           /* NULL: nobody wants to know */
 };
 
 static struct fake *fake_of(struct vmm_net *net)
@@ -103,6 +104,8 @@ static void fake_close(struct vmm_net *net)
 
 static void fake_destroy(struct vmm_net *net)
 {
+    if (fake_of(net)->gone)
+        *fake_of(net)->gone = fake_of(net)->closed;
     free(fake_of(net));
 }
 

@@ -561,18 +561,24 @@ static void a_readable_buffer_for_reception_holds_nothing(void **state)
     assert_works(n);
 }
 
-static void a_device_that_is_closed_closes_its_backend(void **state)
+static void a_device_that_is_closed_gives_its_backend_up(void **state)
 {
     struct net_host *n = *state;
+    bool gone = false;
 
     net_bring_up(n, 0);
     assert_true(n->fake->opened);
+    n->fake->gone = &gone;
     vmm_virtio_close(n->host.virtio);
-    assert_true(n->fake->closed);
-    assert_false(n->fake->running);
+    assert_true(gone);
     vmm_virtio_net_set_link(n->host.virtio, false);
-    n->fake->events.frames(n->fake->events.context);
+    assert_int_equal(stats(n).tx_frames, 0);
     serve(&n->host);
+    /* A driver that goes on is told to reset. */
+    negotiate(&n->host, VERSION_1);
+    drive_ok(&n->host);
+    assert_true(get(&n->host, VIRTIO_MMIO_STATUS) & NEEDS_RESET);
+    put(&n->host, VIRTIO_MMIO_STATUS, 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -606,7 +612,7 @@ int main(void)
         TEST(buffers_of_a_byte_drop_what_does_not_fit),
         TEST(a_buffer_that_is_no_ram_costs_its_frame),
         TEST(a_readable_buffer_for_reception_holds_nothing),
-        TEST(a_device_that_is_closed_closes_its_backend),
+        TEST(a_device_that_is_closed_gives_its_backend_up),
     };
 
     return RUN_OVER_BOTH("virtio_net", tests);

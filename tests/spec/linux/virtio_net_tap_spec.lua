@@ -119,6 +119,12 @@ for _, transport in ipairs(TRANSPORTS) do
             assert.equal(2, vm.nics[1]:stats().active)
             assert.equal(2, count_here(name, "rx"))
         end)
+
+        it("is gone when its VM is closed", function()
+            assert.is_truthy(process.stat1("/sys/class/net/" .. name))
+            vm:close()
+            assert.is_nil(process.stat1("/sys/class/net/" .. name))
+        end)
     end)
 end
 
