@@ -11,7 +11,8 @@ describe("the network device of a VM", function()
 
     it("gives the host's ports back when the VM is closed, though it is kept", function()
         local port = free_port()
-        local vm = assert(vmm.vm { net = { { user = true, forward = ("tcp:%d-80"):format(port) } } })
+        local forward = ("tcp:%d-80"):format(port)
+        local vm = assert(vmm.vm { net = { { user = true, forward = forward } } })
         assert.is_nil((vmm.listen { tcp = port }))
         local nic = vm.nics[1]
         vm:close()
