@@ -90,27 +90,35 @@ static uint64_t finish(struct block *block, struct block_io *list)
     return queues;
 }
 
+static uint64_t reap_threads(struct block *block)
+{
+    return block->threads ? finish(block, block_threads_reap(block->threads))
+                          : 0;
+}
+
 static uint64_t reap(struct block *block)
 {
     uint64_t queues = 0;
 
     if (block->uring)
         queues = finish(block, block_uring_reap(block->uring));
-    if (block->threads)
-        queues |= finish(block, block_threads_reap(block->threads));
-    return queues;
+    return queues | reap_threads(block);
 }
 
-/* What the page cache has is read at once; a wake-up for it would be idle. */
+/* What the page cache has is read at once; a wake-up for it would be idle.  The
+ * threads share the fd: they are reaped after it was read, lest what they
+ * complete in between is told of by nobody. */
 uint64_t block_flush_and_reap(struct block *block, bool *all)
 {
+    uint64_t queues = 0;
     eventfd_t count;
 
     *all = !block->uring || block_uring_flush(block->uring);
-    uint64_t queues = reap(block);
-    if (block->uring && block_uring_in_flight(block->uring) == 0 && queues)
+    if (block->uring)
+        queues = finish(block, block_uring_reap(block->uring));
+    if (queues && block_uring_in_flight(block->uring) == 0)
         eventfd_read(block->done_fd, &count);
-    return queues;
+    return queues | reap_threads(block);
 }
 
 void block_signal(struct block *block, uint64_t queues)
