@@ -58,8 +58,9 @@ local function lab_modules(kernel)
 end
 
 -- "lab", its options, "--".
-local function lab_words(modules)
-    local words = { "lab" }
+local function lab_words(modules, rounds)
+    -- An emulated CPU has been seen to halt for good.
+    local words = { "lab", "--timeout", tostring(3600 + 1200 * rounds) }
     local files = boot.qemu_files()
     table.move({ mke2fs(), process.which "iperf3", table.unpack(modules) }, 1, 2 + #modules,
         #files + 1, files)
@@ -126,7 +127,7 @@ function virtio.run(options)
     if not assert(vmm.kvm()):hardware() then
         print "This CPU offers no VMX or SVM: the next comparisons run in the lab.\n"
         modules = lab_modules(kernel)
-        local words = lab_words(modules)
+        local words = lab_words(modules, options.rounds)
         table.move(words, 1, #words, 2, argv)
     end
     for _, word in ipairs {
