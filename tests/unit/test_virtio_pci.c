@@ -516,13 +516,15 @@ static void doorbells_move_with_the_bar(void **state)
     struct doorbells d = {0};
     struct vmm_error err;
     struct vmm_virtio *second = echo_new(h);
-    struct vmm_virtio_pci_config config = {
-        .host = h->pci_host,
-        .slot = 5,
-        .bar = 0xd8200000,
-        .lines = {on_route, on_raise, &h->messages, QUEUES + 1},
-        .doorbell = on_doorbell,
-        .doorbell_context = &d};
+    struct vmm_virtio_pci_config config = {.host = h->pci_host,
+                                           .slot = 5,
+                                           .bar = 0xd8200000,
+                                           .lines = {.route = on_route,
+                                                     .raise = on_raise,
+                                                     .context = &h->messages,
+                                                     .count = QUEUES + 1},
+                                           .doorbell = on_doorbell,
+                                           .doorbell_context = &d};
 
     MUST(vmm_virtio_pci_new(second, &config, &err));
     assert_int_equal(d.count, 0);
