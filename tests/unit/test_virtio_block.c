@@ -107,6 +107,39 @@ static void buffers_may_be_divided_anywhere(void **state)
     assert_buffer(d, 0x2000 + 421, VIRTIO_BLK_S_OK);
 }
 
+/* A discard is always the threads', reads are io_uring's where it is used, and
+ * both tell of their ends by one fd. */
+static void requests_of_both_engines_in_one_kick_are_all_answered(void **state)
+{
+    const vmm_gpa_t trim_header = BUFFER + 0x4000, trim_range = BUFFER + 0x4100;
+    const struct virtio_blk_outhdr header = {.type = VIRTIO_BLK_T_DISCARD};
+    const struct virtio_blk_discard_write_zeroes range = {.sector = 8,
+                                                          .num_sectors = 8};
+    struct disk *d = *state;
+    struct driver *driver = &d->host.driver;
+    uint32_t id, len;
+
+    start(d);
+    disk_header(d, VIRTIO_BLK_T_IN, 3);
+    MUST(
+        vmm_memory_write(driver->memory, trim_header, &header, sizeof(header)));
+    MUST(vmm_memory_write(driver->memory, trim_range, &range, sizeof(range)));
+    driver_desc(driver, 6, HEADER, 16, OUT, 7);
+    driver_desc(driver, 7, BUFFER, SECTOR + 1, VRING_DESC_F_WRITE, 0);
+    driver_desc(driver, 3, trim_header, 16, OUT, 4);
+    driver_desc(driver, 4, trim_range, sizeof(range), OUT, 5);
+    driver_desc(driver, 5, STATUS, 1, VRING_DESC_F_WRITE, 0);
+    for (int turn = 0; turn < 2000; turn++) {
+        driver_offer(driver, 3);
+        for (int i = 0; i < turn % (RING_SIZE - 1); i++)
+            driver_offer(driver, 6);
+        put(&d->host, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+        for (int i = 0; i < turn % (RING_SIZE - 1) + 1; i++)
+            disk_await(d, &id, &len);
+    }
+    assert_disk_works(d);
+}
+
 static void many_requests_in_one_kick_are_all_answered(void **state)
 {
     struct disk *d = *state;
@@ -474,6 +507,7 @@ int main(void)
         TEST(sectors_are_written),
         TEST(the_last_sector_is_one_of_the_disk),
         TEST(buffers_may_be_divided_anywhere),
+        TEST(requests_of_both_engines_in_one_kick_are_all_answered),
         TEST(many_requests_in_one_kick_are_all_answered),
         TEST(no_data_is_no_work),
         TEST(direct_requests_need_no_alignment_in_memory),
