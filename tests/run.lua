@@ -44,7 +44,7 @@ local function say(...)
     io.stdout:flush()
 end
 
--- A program whose tests come as lines of the Test Anything Protocol.
+-- A program whose tests come as lines of the Test Anything Protocol, group by group.
 local function tap(name, argv, limit)
     local command = table.move(argv, 1, #argv, 5,
         { "env", "CMOCKA_MESSAGE_OUTPUT=TAP", "timeout", tostring(limit) })
@@ -60,7 +60,10 @@ local function tap(name, argv, limit)
                 skip and "not on this host" or "see above")
         end
     end
-    local planned = tonumber(text:match("1%.%.(%d+)"))
+    local planned
+    for count in ("\n" .. text):gmatch("\n1%.%.(%d+)") do
+        planned = (planned or 0) + tonumber(count)
+    end
     local whole = seen > 0 and seen == planned
     if counts.fail == failures and (code or not whole) then
         record("fail", name, "the program", ("exit code %d after %d of %s tests")
