@@ -227,11 +227,13 @@ static uint64_t attach_neighbour(struct host *h)
         return at;
     }
     at = BAR + VMM_VIRTIO_PCI_BAR_BYTES;
-    struct vmm_virtio_pci_config config = {
-        .host = h->pci_host,
-        .slot = 2,
-        .bar = at,
-        .lines = {on_route, on_raise, &h->messages, 1}};
+    struct vmm_virtio_pci_config config = {.host = h->pci_host,
+                                           .slot = 2,
+                                           .bar = at,
+                                           .lines = {.route = on_route,
+                                                     .raise = on_raise,
+                                                     .context = &h->messages,
+                                                     .count = 1}};
     if (vmm_virtio_pci_new(virtio, &config, &err))
         fail_msg("%s", err.text);
     store_at(h->bus, config_at(2, PCI_COMMAND), PCI_COMMAND_MEMORY, 2);
