@@ -24,10 +24,10 @@ local vmm = {}
 ---3 a socket to accept a connection on; what it writes to stdout and stderr is kept (64 KiB), and the
 ---last line of it is in the message when it ends; it is ended (SIGTERM, SIGKILL after 10 seconds) when
 ---the VM is closed. name: for messages; tag: of a file system; queues: for requests (1).
----Each answer has 5 seconds. A daemon that dies, hangs, or answers nonsense has failed for good: the
+---Each answer has deadline seconds (5). A daemon that dies, hangs, or answers nonsense has failed for good: the
 ---driver is told that the device needs a reset, and on_failure is called on the script's thread.
 ---Code "ETIMEDOUT", "ECONNRESET", "EPROTO", "ENOTSUP" (it lacks what is needed), "EINVAL".
----@param options { vm: vmm.vm, device: "block"|"fs", name?: string, tag?: string, queues?: integer, argv?: string[], socket?: string, on_failure: fun() }
+---@param options { vm: vmm.vm, device: "block"|"fs", name?: string, tag?: string, queues?: integer, argv?: string[], socket?: string, deadline?: number, on_failure: fun() }
 ---@return vmm.virtio? device, string? message, string? code
 function vmm.vhost_user(options) end
 ---Why a daemon has failed; nil when it has not.

@@ -4,8 +4,12 @@
 
 local core = require "vmm.core"
 local process = require "vmm.process"
+local sched = require "vmm.sched"
 
 local vhost_user = {}
+
+-- How long a daemon may take for an answer, in seconds.
+local DEADLINE = 5
 
 -- The socket that a daemon listens on: VMM_PROCESS_FD.
 vhost_user.FD = 3
@@ -35,7 +39,7 @@ end
 -- @return virtio; or nil, message, code
 function vhost_user.add(vm, parts, options)
     local device, message, code
-    local given = { vm = vm, on_failure = function()
+    local given = { vm = vm, deadline = sched.scaled(DEADLINE), on_failure = function()
         local why = not vm.closed and core.vhost_user_failure(device)
         if why then vm:happened("device_failed", { device = options.name, message = why }) end
     end }

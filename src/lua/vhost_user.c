@@ -8,7 +8,9 @@
 
 #include <vmm/vhost_user.h>
 
-#define WORDS_MAX 64
+#define WORDS_MAX    64
+#define DEADLINE     5 /* seconds */
+#define DEADLINE_MAX 86400
 
 static void on_failed(void *context)
 {
@@ -55,10 +57,16 @@ static void read_options(lua_State *L, struct vmm_vhost_user_config *config)
     static const char *const devices[] = {"block", "fs", NULL};
 
     options_check(L, 1, "vmm.vhost_user",
-                  "vm name device tag queues argv socket on_failure");
+                  "vm name device tag queues argv socket deadline on_failure");
     lua_getfield(L, 1, "device");
     config->id = luaL_checkoption(L, -1, NULL, devices) == 0 ? VIRTIO_ID_BLOCK
                                                              : VIRTIO_ID_FS;
+    lua_pop(L, 1);
+    lua_getfield(L, 1, "deadline");
+    lua_Number deadline = luaL_optnumber(L, -1, DEADLINE);
+    luaL_argcheck(L, deadline > 0 && deadline <= DEADLINE_MAX, 1,
+                  "deadline: more than 0, up to 86400 seconds");
+    config->deadline_ns = (uint64_t)(deadline * 1e9);
     lua_pop(L, 1);
     config->name = option_string(L, 1, "name", "vhost-user");
     config->tag = option_string(L, 1, "tag", NULL);
@@ -68,7 +76,9 @@ static void read_options(lua_State *L, struct vmm_vhost_user_config *config)
 
 /*
  * vmm.vhost_user{ vm =, name =, device = "block" | "fs", tag =, queues = 1,
- * argv = { program, ... } | socket = path, on_failure = function() } -> virtio
+ * argv = { program, ... } | socket = path, deadline = 5, on_failure =
+ * function() }
+ * -> virtio
  * on_failure is called on the script's thread.
  */
 static int vhost_user_new(lua_State *L)

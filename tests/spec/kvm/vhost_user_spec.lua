@@ -53,6 +53,8 @@ describe("vmm.vhost_user", function()
             ["give argv, a table, or socket"] = { vm = vm, device = "fs" },
             ["argv: 1 to 64 strings"] = { vm = vm, device = "fs", argv = {} },
             ["argv: not a string"] = { vm = vm, device = "fs", argv = { true } },
+            ["deadline: more than 0"] =
+                { vm = vm, device = "fs", socket = "x", deadline = 0 },
             ["invalid option 'net'"] = { vm = vm, device = "net", socket = "x" },
             ["function expected, got nil"] = { vm = vm, device = "fs", socket = "x" },
         } do
