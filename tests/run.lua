@@ -16,7 +16,7 @@ local process = require "vmm.process"
 local MINIMUM = 3900
 
 -- Seconds that nothing here should come near; a test has its own, shorter limit.
-local UNIT_LIMIT, SPEC_LIMIT = 300, 1800
+local UNIT_LIMIT, FUZZ_LIMIT, SPEC_LIMIT = 300, 1800, 1800
 local FUZZ_SECONDS = os.getenv "FUZZ_SECONDS" or "20"
 
 -- Specs below this directory boot Linux; below the other one they need only /dev/kvm.
@@ -102,7 +102,7 @@ local function fuzz()
     for _, source in ipairs(process.find("tests/fuzz", "fuzz_*.c")) do
         argv[#argv + 1] = (".build/fuzz/" .. source):sub(1, -3)
     end
-    tap("fuzz", argv, UNIT_LIMIT)
+    tap("fuzz", argv, FUZZ_LIMIT)
 end
 
 -- What tests/support/results.lua wrote: an array of { kind, spec, name, reason }, and why there

@@ -50,6 +50,7 @@ struct machine_debug {
 #define DR6_HITS     UINT64_C(0xf)
 #define DR6_BS       (UINT64_C(1) << 14)
 #define RFLAGS_TF    (UINT64_C(1) << 8)
+#define RFLAGS_RF    (UINT64_C(1) << 16)
 #define EXCEPTION_DB 1
 #define EXCEPTION_BP 3
 

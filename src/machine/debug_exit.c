@@ -252,6 +252,21 @@ static void clear_trap_flag(struct vmm_vcpu *vcpu)
     }
 }
 
+/*
+ * KVM tells of #DB where it was asked to, so this one is of a breakpoint that
+ * has been removed since.  Some hosts' debug registers have it a moment longer:
+ * with RF set, the instruction is executed all the same.
+ */
+static void pass_late(struct vmm_vcpu *vcpu)
+{
+    struct kvm_regs regs;
+
+    if (vmm_vcpu_get_regs(vcpu, &regs, NULL) == 0) {
+        regs.rflags |= RFLAGS_RF;
+        vmm_vcpu_set_regs(vcpu, &regs, NULL);
+    }
+}
+
 /* #DB: of a debug register, of a single step, or the guest's own. */
 static int on_debug(struct vmm_machine *machine, struct machine_vcpu *slot,
                     uint64_t dr6)
@@ -265,7 +280,8 @@ static int on_debug(struct vmm_machine *machine, struct machine_vcpu *slot,
     const struct vmm_vcpu_debug applied = slot->debug_applied;
     if (!applied.hardware && !applied.single_step) {
         pthread_mutex_unlock(&debug->lock);
-        return MACHINE_NOBODY;
+        pass_late(slot->vcpu);
+        return 0;
     }
     for (unsigned i = 0; i < VMM_HARDWARE_BREAKS; i++) {
         bool this = dr6 >> i & 1 && applied.at[i].kind != VMM_HARDWARE_NONE;
