@@ -6,57 +6,26 @@
  * Input: a byte of features, then records of 5 bytes: what to do, where (2
  * bytes), value (2 bytes).
  */
-#include <linux/virtio_config.h>
 #include <linux/virtio_console.h>
-#include <linux/virtio_mmio.h>
-#include <linux/virtio_ring.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <vmm/virtio_console.h>
 
-#define REQUIRE(condition)                                                     \
-    do {                                                                       \
-        if (!(condition))                                                      \
-            abort();                                                           \
-    } while (0)
+#include "virtio_input.h"
 
-#define SIZE    4u
-#define QUEUES  6u
 #define RAM     0x4000u
-#define RINGS   0x1000u
-#define RING    0x100u /* a queue's: descriptors, +0x40 avail, +0x80 used */
 #define MESSAGE 0x2000u
-#define RECORD  5
+#define QUEUES  6
 #define PORTS   2
 
-enum {
-    STORE_16,
-    STORE_64,
-    DESCRIPTOR,
-    OFFER,
-    NOTIFY,
-    CONTROL,
-    INPUT,
-    ROOM,
-    RESIZE,
-    RESET,
-    CONFIG,
-    ACTIONS
-};
+enum { CONTROL = RING_ACTIONS, INPUT, ROOM, RESIZE, RESET, CONFIG, ACTIONS };
 
 struct end {
     size_t room, input;
 };
 
 struct fuzz {
-    struct vmm_memory *memory;
-    struct vmm_loop *loop;
-    struct vmm_virtio *virtio;
-    struct vmm_device *device;
+    struct guest guest;
     struct end ends[PORTS];
-    uint32_t features;
 };
 
 static size_t end_output(void *context, const uint8_t *bytes, size_t len)
@@ -82,154 +51,59 @@ static size_t end_pull(void *context, uint8_t *bytes, size_t max)
     return len;
 }
 
-static void put(struct fuzz *fuzz, uint32_t offset, uint32_t value)
-{
-    fuzz->device->regions[0].write(fuzz->device, offset,
-                                   (const uint8_t *)&value, 4);
-}
-
-static void step_loop(struct fuzz *fuzz)
-{
-    for (int i = 0; i < 4; i++)
-        if (vmm_loop_step(fuzz->loop, 0) <= 0)
-            break;
-}
-
-static void bring_up(struct fuzz *fuzz)
-{
-    put(fuzz, VIRTIO_MMIO_STATUS, 0);
-    put(fuzz, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0);
-    put(fuzz, VIRTIO_MMIO_DRIVER_FEATURES, fuzz->features);
-    put(fuzz, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
-    put(fuzz, VIRTIO_MMIO_DRIVER_FEATURES, 1);
-    put(fuzz, VIRTIO_MMIO_STATUS, 11);
-    for (uint32_t q = 0; q < QUEUES; q++) {
-        put(fuzz, VIRTIO_MMIO_QUEUE_SEL, q);
-        put(fuzz, VIRTIO_MMIO_QUEUE_NUM, SIZE);
-        put(fuzz, VIRTIO_MMIO_QUEUE_DESC_LOW, RINGS + q * RING);
-        put(fuzz, VIRTIO_MMIO_QUEUE_AVAIL_LOW, RINGS + q * RING + 0x40);
-        put(fuzz, VIRTIO_MMIO_QUEUE_USED_LOW, RINGS + q * RING + 0x80);
-        put(fuzz, VIRTIO_MMIO_QUEUE_READY, 1);
-    }
-    put(fuzz, VIRTIO_MMIO_STATUS, 15);
-}
-
-static void offer(struct fuzz *fuzz, unsigned queue, uint16_t head)
-{
-    vmm_gpa_t avail = RINGS + queue * RING + 0x40;
-    uint16_t index;
-
-    REQUIRE(!vmm_memory_load_u16(fuzz->memory, avail + 2, &index));
-    vmm_memory_store_u16(fuzz->memory, avail + 4 + 2 * (index % SIZE), head);
-    vmm_memory_store_u16(fuzz->memory, avail + 2, (uint16_t)(index + 1));
-}
-
-static void describe(struct fuzz *fuzz, unsigned queue, unsigned index,
-                     uint64_t gpa, uint32_t len, uint16_t flags)
-{
-    struct vring_desc desc = {gpa, len, flags, (uint16_t)((index + 1) % SIZE)};
-
-    REQUIRE(!vmm_memory_write(fuzz->memory, RINGS + queue * RING + 16 * index,
-                              &desc, sizeof(desc)));
-}
-
 /* A control message, well-formed but for what it says. */
-static void control(struct fuzz *fuzz, uint16_t where, uint16_t value)
+static void control(struct guest *guest, const struct record *r)
 {
-    struct virtio_console_control message = {where >> 8 & 3,
-                                             (uint16_t)(where & 15), value};
+    struct virtio_console_control message = {
+        r->where >> 8 & 3, (uint16_t)(r->where & 15), r->value};
 
     REQUIRE(
-        !vmm_memory_write(fuzz->memory, MESSAGE, &message, sizeof(message)));
-    describe(fuzz, 3, 0, MESSAGE, sizeof(message), 0);
-    offer(fuzz, 3, 0);
-    put(fuzz, VIRTIO_MMIO_QUEUE_NOTIFY, 3);
-    step_loop(fuzz);
+        !vmm_memory_write(guest->memory, MESSAGE, &message, sizeof(message)));
+    describe(guest, 3, 0, MESSAGE, sizeof(message), 0);
+    offer(guest, 3, 0);
+    notify(guest, 3);
 }
 
-static void use_config(struct fuzz *fuzz, uint16_t where, uint16_t value)
+static void step(struct fuzz *fuzz, const struct record *r)
 {
-    uint8_t bytes[8];
-    size_t len = value % 8 + 1u;
+    struct guest *guest = &fuzz->guest;
+    unsigned port = r->where % PORTS;
 
-    memset(bytes, value >> 8, sizeof(bytes));
-    fuzz->device->regions[0].write(fuzz->device, where % 0x200, bytes, len);
-    fuzz->device->regions[0].read(fuzz->device, where % 0x200, bytes, len);
-}
-
-static void step(struct fuzz *fuzz, const uint8_t *record)
-{
-    uint16_t where, value;
-
-    memcpy(&where, record + 1, 2);
-    memcpy(&value, record + 3, 2);
-    vmm_gpa_t gpa = RINGS + where % (QUEUES * RING);
-    unsigned queue = where % QUEUES, port = where % PORTS;
-    switch (record[0] % ACTIONS) {
-    case STORE_16:
-        vmm_memory_store_u16(fuzz->memory, gpa, value);
-        break;
-    case STORE_64: /* addresses: low, or near the top */
-        vmm_memory_store_u64(fuzz->memory, gpa & ~7ULL,
-                             (uint64_t)(int64_t)(int16_t)value);
-        break;
-    case DESCRIPTOR:
-        describe(fuzz, queue, where >> 8 & 3, value & 0x3fff, where >> 10,
-                 value >> 14);
-        break;
-    case OFFER:
-        offer(fuzz, queue, value % (SIZE + 1));
-        break;
-    case NOTIFY:
-        put(fuzz, VIRTIO_MMIO_QUEUE_NOTIFY, queue);
-        step_loop(fuzz);
-        break;
+    switch (r->action % ACTIONS) {
     case CONTROL:
-        control(fuzz, where, value);
+        control(guest, r);
         break;
     case INPUT:
-        fuzz->ends[port].input = value;
-        vmm_virtio_console_input_ready(fuzz->virtio, port);
-        step_loop(fuzz);
+        fuzz->ends[port].input = r->value;
+        vmm_virtio_console_input_ready(guest->virtio, port);
+        serve(guest);
         break;
     case ROOM:
-        fuzz->ends[port].room = value;
-        vmm_virtio_console_output_ready(fuzz->virtio, port);
-        step_loop(fuzz);
+        fuzz->ends[port].room = r->value;
+        vmm_virtio_console_output_ready(guest->virtio, port);
+        serve(guest);
         break;
     case RESIZE:
-        vmm_virtio_console_resize(fuzz->virtio, where, value);
-        step_loop(fuzz);
+        vmm_virtio_console_resize(guest->virtio, r->where, r->value);
+        serve(guest);
         break;
     case RESET:
-        bring_up(fuzz);
+        bring_up(guest);
         break;
     case CONFIG:
-        use_config(fuzz, where, value);
+        use_registers(guest, r);
         break;
+    default:
+        use_rings(guest, r->action % ACTIONS, r, r->where >> 10);
     }
-}
-
-/* Mapping memory takes longer than a run: it is made once. */
-static struct vmm_memory *the_memory(void)
-{
-    static const struct vmm_memory_range ranges[] = {{0, RAM}};
-    static struct vmm_memory *memory;
-    struct vmm_memory_config config = {.ranges = ranges, .range_count = 1};
-
-    if (!memory)
-        REQUIRE(!vmm_memory_new(&config, &memory, NULL));
-    REQUIRE(!vmm_memory_fill(memory, 0, 0, RAM));
-    return memory;
 }
 
 static void begin(struct fuzz *fuzz)
 {
     struct vmm_virtio_console_port ports[PORTS];
-    struct vmm_irq_line line = {NULL, NULL};
+    struct guest *guest = &fuzz->guest;
 
-    fuzz->memory = the_memory();
-    REQUIRE(!vmm_loop_new(&fuzz->loop, NULL));
+    guest_begin(guest, RAM);
     for (unsigned i = 0; i < PORTS; i++) {
         fuzz->ends[i].room = 64;
         ports[i] = (struct vmm_virtio_console_port){.name = i ? "port" : NULL,
@@ -237,32 +111,32 @@ static void begin(struct fuzz *fuzz)
                                                     .pull = end_pull,
                                                     .context = &fuzz->ends[i]};
     }
-    struct vmm_virtio_console_config config = {.memory = fuzz->memory,
-                                               .loop = fuzz->loop,
+    struct vmm_virtio_console_config config = {.memory = guest->memory,
+                                               .loop = guest->loop,
                                                .ports = ports,
                                                .port_count = PORTS,
                                                .cols = 80,
                                                .rows = 25,
                                                .patience_ns = 1};
-    REQUIRE(!vmm_virtio_console_new(&config, &fuzz->virtio, NULL));
-    REQUIRE(!vmm_virtio_mmio_new(vmm_virtio_ref(fuzz->virtio), &line,
-                                 &fuzz->device, NULL));
-    bring_up(fuzz);
+    REQUIRE(!vmm_virtio_console_new(&config, &guest->virtio, NULL));
+    guest_attach(guest);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct fuzz fuzz = {0};
+    struct fuzz fuzz = {.guest.queues = QUEUES};
 
     if (size < 1)
         return 0;
-    fuzz.features = (uint32_t)(data[0] & 3) << VIRTIO_RING_F_INDIRECT_DESC |
-                    (data[0] >> 2 & 7);
+    fuzz.guest.features = (uint32_t)(data[0] & 3)
+                              << VIRTIO_RING_F_INDIRECT_DESC |
+                          (data[0] >> 2 & 7);
     begin(&fuzz);
-    for (data++, size--; size >= RECORD; data += RECORD, size -= RECORD)
-        step(&fuzz, data);
-    vmm_device_unref(fuzz.device);
-    vmm_virtio_unref(fuzz.virtio);
-    vmm_loop_free(fuzz.loop);
+    for (data++, size--; size >= RECORD; data += RECORD, size -= RECORD) {
+        struct record record = record_at(data);
+
+        step(&fuzz, &record);
+    }
+    guest_end(&fuzz.guest);
     return 0;
 }
