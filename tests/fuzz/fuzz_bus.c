@@ -16,11 +16,7 @@
 
 #include <vmm/bus.h>
 
-#define REQUIRE(condition)                                                     \
-    do {                                                                       \
-        if (!(condition))                                                      \
-            abort();                                                           \
-    } while (0)
+#include "require.h"
 
 #define LIMIT   0x1ff
 #define SPACE   (LIMIT + 1)

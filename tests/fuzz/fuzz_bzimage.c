@@ -11,12 +11,7 @@
 #include <vmm/boot.h>
 
 #include "../../src/base/endian.h"
-
-#define REQUIRE(condition)                                                     \
-    do {                                                                       \
-        if (!(condition))                                                      \
-            abort();                                                           \
-    } while (0)
+#include "require.h"
 
 #define INIT_SIZE     0x260
 #define INIT_SIZE_MAX 0x100000 /* bounds the time of a run, not the code */

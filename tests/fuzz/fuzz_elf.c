@@ -12,12 +12,7 @@
 #include <vmm/boot.h>
 
 #include "../../src/base/arith.h"
-
-#define REQUIRE(condition)                                                     \
-    do {                                                                       \
-        if (!(condition))                                                      \
-            abort();                                                           \
-    } while (0)
+#include "require.h"
 
 #define SLIDE        0x200000
 #define UNTOUCHED    0x5a

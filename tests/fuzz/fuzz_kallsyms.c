@@ -15,12 +15,7 @@
 
 #include "../../src/base/arith.h"
 #include "../../src/base/endian.h"
-
-#define REQUIRE(condition)                                                     \
-    do {                                                                       \
-        if (!(condition))                                                      \
-            abort();                                                           \
-    } while (0)
+#include "require.h"
 
 struct input {
     const uint8_t *data;

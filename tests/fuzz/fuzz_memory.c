@@ -15,17 +15,12 @@
 #include <vmm/memory.h>
 
 #include "../../src/base/endian.h"
+#include "require.h"
 
 #define PAGES  32
 #define PAGE   4096
 #define LAYOUT (PAGES / 2)
 #define RECORD 6
-
-#define REQUIRE(condition)                                                     \
-    do {                                                                       \
-        if (!(condition))                                                      \
-            abort();                                                           \
-    } while (0)
 
 struct model {
     bool ram[PAGES];

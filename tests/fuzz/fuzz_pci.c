@@ -19,11 +19,7 @@
 #include <vmm/pci.h>
 #include <vmm/virtio.h>
 
-#define REQUIRE(condition)                                                     \
-    do {                                                                       \
-        if (!(condition))                                                      \
-            abort();                                                           \
-    } while (0)
+#include "require.h"
 
 #define RAM     0x4000u
 #define ECAM    0xe0000000u

@@ -14,11 +14,7 @@
 
 #include <vmm/devices.h>
 
-#define REQUIRE(condition)                                                     \
-    do {                                                                       \
-        if (!(condition))                                                      \
-            abort();                                                           \
-    } while (0)
+#include "require.h"
 
 enum { RBR, IER, IIR, LCR, MCR, LSR, THR = RBR, FCR = IIR };
 enum { MCR_RTS = 0x02, MCR_OUT2 = 0x08, MCR_LOOP = 0x10, LCR_DLAB = 0x80 };

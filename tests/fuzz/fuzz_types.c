@@ -8,11 +8,7 @@
 
 #include <vmm/types.h>
 
-#define REQUIRE(condition)                                                     \
-    do {                                                                       \
-        if (!(condition))                                                      \
-            abort();                                                           \
-    } while (0)
+#include "require.h"
 
 #define TYPES_MAX   64
 #define MEMBERS_MAX 64

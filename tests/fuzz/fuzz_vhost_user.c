@@ -23,13 +23,8 @@
 
 #include <vmm/vhost_user.h>
 
+#include "require.h"
 #include "virtio/vhost_connection.h"
-
-#define REQUIRE(condition)                                                     \
-    do {                                                                       \
-        if (!(condition))                                                      \
-            abort();                                                           \
-    } while (0)
 
 #define RAM         0x10000u
 #define SIZE        4u

@@ -13,15 +13,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#define REQUIRE(condition)                                                     \
-    do {                                                                       \
-        if (!(condition))                                                      \
-            abort();                                                           \
-    } while (0)
-/* What the mock drivers assert with. */
-#define fail_msg(...)          (printf(__VA_ARGS__), abort())
-#define assert_int_equal(a, b) REQUIRE((a) == (b))
-#define assert_true(a)         REQUIRE(a)
+#include "require.h"
 
 #include "../unit/block_driver.h"
 

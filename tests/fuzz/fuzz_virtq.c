@@ -14,11 +14,7 @@
 
 #include <vmm/virtq.h>
 
-#define REQUIRE(condition)                                                     \
-    do {                                                                       \
-        if (!(condition))                                                      \
-            abort();                                                           \
-    } while (0)
+#include "require.h"
 
 #define SIZE    4
 #define RAM     0x3000u

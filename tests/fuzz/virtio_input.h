@@ -18,11 +18,7 @@
 #include <vmm/bus.h>
 #include <vmm/virtio.h>
 
-#define REQUIRE(condition)                                                     \
-    do {                                                                       \
-        if (!(condition))                                                      \
-            abort();                                                           \
-    } while (0)
+#include "require.h"
 
 #define BASE  0xd0000000u
 #define SIZE  4u /* of each queue */
