@@ -11,72 +11,10 @@
 
 #include <cmocka.h>
 
-#include "virtio_driver.h"
+#include "virtio_echo.h"
 
 #define NO_VECTOR VIRTIO_MSI_NO_VECTOR
-#define QUEUES    2
-
-/* ---- a device that gives buffers back, with 6 bytes of configuration ---- */
-
-struct echo {
-    struct vmm_virtio virtio;
-    uint8_t config[6];
-    unsigned served;
-};
-
-static bool echo_serve(struct vmm_virtio *virtio, unsigned queue)
-{
-    struct vmm_virtq *ring = vmm_virtio_queue(virtio, queue);
-    struct vmm_chain *chain;
-
-    ((struct echo *)virtio)->served++;
-    while (vmm_virtq_pop(ring, &chain) > 0)
-        vmm_virtq_push(chain, 0);
-    vmm_virtio_signal(virtio, queue);
-    return vmm_virtq_arm(ring);
-}
-
-static void echo_read(struct vmm_virtio *virtio, uint32_t offset, void *bytes,
-                      uint32_t len)
-{
-    memcpy(bytes, ((struct echo *)virtio)->config + offset, len);
-}
-
-static void echo_write(struct vmm_virtio *virtio, uint32_t offset,
-                       const void *bytes, uint32_t len)
-{
-    memcpy(((struct echo *)virtio)->config + offset, bytes, len);
-}
-
-static void echo_destroy(struct vmm_virtio *virtio)
-{
-    free(virtio);
-}
-
-static const struct vmm_virtio_ops echo_ops = {
-    .name = "echo",
-    .id = 42,
-    .serve = echo_serve,
-    .read_config = echo_read,
-    .write_config = echo_write,
-    .destroy = echo_destroy,
-};
-
-static struct vmm_virtio *echo_new(struct host *h)
-{
-    static const uint16_t sizes[QUEUES] = {RING_SIZE, 16};
-    struct vmm_virtio_config config = {.memory = h->driver.memory,
-                                       .loop = h->loop,
-                                       .queue_count = QUEUES,
-                                       .queue_sizes = sizes,
-                                       .config_bytes = 6};
-    struct echo *echo = calloc(1, sizeof(*echo));
-    struct vmm_error err;
-
-    if (vmm_virtio_init(&echo->virtio, &echo_ops, &config, &err))
-        fail_msg("%s", err.text);
-    return &echo->virtio;
-}
+#define QUEUES    ECHO_QUEUES
 
 static int set_up(void **state)
 {
@@ -142,17 +80,6 @@ static void change_config(struct host *h)
     vmm_virtio_enter(h->virtio);
     vmm_virtio_config_changed(h->virtio);
     vmm_virtio_leave(h->virtio);
-}
-
-/* A buffer goes round. */
-static void go_round(struct host *h)
-{
-    uint32_t id, len;
-
-    driver_offer_buffer(&h->driver, 1, DATA, 4, 0);
-    put(h, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
-    serve(h);
-    assert_true(driver_collect(&h->driver, &id, &len));
 }
 
 /* ---- what it is ---- */
@@ -293,7 +220,7 @@ static void areas_end_where_they_end(void **state)
 static void configuration_is_accessed_at_any_width_up_to_its_end(void **state)
 {
     struct host *h = *state;
-    uint8_t *config = ((struct echo *)h->virtio)->config;
+    uint8_t *config = echo_in(h)->config;
 
     for (uint64_t offset = 0; offset < 12; offset++)
         for (size_t size = 1; size <= 8; size++) {
@@ -314,11 +241,11 @@ static void notifications_of_no_queue_do_nothing(void **state)
 
     bring_up(h, 0);
     serve(h);
-    unsigned served = ((struct echo *)h->virtio)->served;
+    unsigned served = echo_in(h)->served;
     for (unsigned offset = 1; offset < 0x1000; offset++)
         bar_put(h, BAR_NOTIFY + offset, 0, 2);
     serve(h);
-    assert_int_equal(((struct echo *)h->virtio)->served, served);
+    assert_int_equal(echo_in(h)->served, served);
     go_round(h);
 }
 
