@@ -11,6 +11,7 @@ struct vmm_error;
 struct vmm_irq_line;
 struct vmm_machine;
 struct vmm_memory;
+struct vmm_virtio;
 
 /*
  * The whole program as a function: what `vmm-reference argv[1] ...` does, with
@@ -51,9 +52,22 @@ VMM_API int vmm_lua_main_with(int argc, char **argv,
  * device uses: then it can be attached to that VM alone, and the VM's object
  * lives as long as the device's.
  * The bus calls the device on vCPU threads, without the script's lock: its
- * operations may not touch Lua.
+ * operations may not touch Lua.  It may outlive the VM, and then has to do
+ * without the VM's loop; a virtio device is pushed by vmm_lua_new_virtio.
  */
 VMM_API struct vmm_device **vmm_lua_new_device(struct lua_State *L,
+                                               int vm_index);
+
+/*
+ * Push a virtio device without a transport, as vmm.virtio_rng{...} returns: for
+ * vmm.virtio_mmio and vmm.virtio_pci, and for add of the Lua module
+ * vmm.virtio, which finds it a place in a machine.  It is closed until *result
+ * has been set, to a device (vmm_virtio_init) with the VM's memory and loop,
+ * whose one reference it takes over; if that fails, leave NULL and return nil,
+ * message, code.  Closing the VM closes it (vmm_virtio_close), before the loop
+ * goes.  Raises when the VM has no memory yet.
+ */
+VMM_API struct vmm_virtio **vmm_lua_new_virtio(struct lua_State *L,
                                                int vm_index);
 
 /* What is behind an argument: a VM (raises when it is closed), guest memory, an

@@ -2,6 +2,8 @@
 /* Virtio devices and their transports in Lua. */
 #include "lua/virtio.h"
 
+#include <vmm/lua.h>
+
 struct virtio_box *check_virtio(lua_State *L, int arg)
 {
     struct virtio_box *box = luaL_checkudata(L, arg, VIRTIO_CLASS);
@@ -12,9 +14,11 @@ struct virtio_box *check_virtio(lua_State *L, int arg)
 
 static void release(struct virtio_box *box)
 {
-    vmm_virtio_close(box->virtio);
+    if (box->virtio)
+        vmm_virtio_close(box->virtio);
     vmm_virtio_unref(box->virtio);
     box->virtio = NULL;
+    box->kept = false;
 }
 
 static void close_all(struct vm_box *vm)
@@ -35,15 +39,16 @@ static int virtio_gc(lua_State *L)
 {
     struct virtio_box *box = luaL_checkudata(L, 1, VIRTIO_CLASS);
 
-    if (box->virtio)
+    if (box->kept)
         luaL_setmetatable(L, VIRTIO_CLASS);
     return 0;
 }
 
-struct virtio_box *virtio_box_new(lua_State *L)
+/* For a device of the VM on top. */
+static struct virtio_box *box_of_vm(lua_State *L)
 {
-    lua_getfield(L, 1, "vm");
     struct vm_box *vm = check_vm(L, -1);
+
     if (!vmm_vm_memory(vmm_machine_vm(vm->machine)))
         luaL_error(L, "the VM has no memory yet: vm:map comes first");
     struct virtio_box *box = box_new(L, sizeof(*box), VIRTIO_CLASS);
@@ -52,8 +57,15 @@ struct virtio_box *virtio_box_new(lua_State *L)
     return box;
 }
 
+struct virtio_box *virtio_box_new(lua_State *L)
+{
+    lua_getfield(L, 1, "vm");
+    return box_of_vm(L);
+}
+
 void virtio_box_keep(lua_State *L, struct virtio_box *box)
 {
+    box->kept = true;
     box->next = box->vm->virtios;
     box->vm->virtios = box;
     box->vm->close_virtios = close_all;
@@ -63,6 +75,16 @@ void virtio_box_keep(lua_State *L, struct virtio_box *box)
     lua_pushvalue(L, -3);
     lua_rawsetp(L, -2, box);
     lua_pop(L, 2);
+}
+
+/* A door for C modules of others. */
+struct vmm_virtio **vmm_lua_new_virtio(lua_State *L, int vm_index)
+{
+    lua_pushvalue(L, vm_index);
+    struct virtio_box *box = box_of_vm(L);
+    virtio_box_keep(L, box);
+    lua_remove(L, -2);
+    return &box->virtio;
 }
 
 /* vmm.virtio_rng{ vm =, rate = bytes a second } -> virtio */

@@ -13,6 +13,7 @@ struct virtio_box {
     struct vmm_virtio *virtio; /* NULL: closed, with its VM */
     struct vm_box *vm;
     struct virtio_box *next;
+    bool kept; /* in that list */
 };
 
 /* Raises when it is closed. */
