@@ -42,16 +42,16 @@ local function escape(value)
     return (value:gsub("[\\,]", "\\%0"))
 end
 
-local function options_of_c(options, sandbox)
+local function options_of_c(folder, sandbox)
     if sandbox == "none" then
         return nil, "sandbox=none: this host's virtiofsd has namespace and chroot", "ENOTSUP"
     end
-    return { FD, "-f", "-o", "source=" .. escape(options.path), "-o", "sandbox=" .. sandbox,
+    return { FD, "-f", "-o", "source=" .. escape(folder), "-o", "sandbox=" .. sandbox,
         "-o", "log_level=err" }
 end
 
-local function options_of_rust(options, sandbox)
-    return { FD, "--shared-dir", options.path, "--sandbox", sandbox, "--log-level", "error" }
+local function options_of_rust(folder, sandbox)
+    return { FD, "--shared-dir", folder, "--sandbox", sandbox, "--log-level", "error" }
 end
 
 -- Neither of them has always had an option for this: the folder is mounted read-only, where the
@@ -65,14 +65,19 @@ function share.daemon(options)
     if not path then return nil, message, code end
     local is_rust = (process.capture({ path, "--help" }, { stderr = "merge" }) or "")
         :find("--shared-dir", 1, true)
+    -- A daemon that makes a sandbox is no longer where it was started.
+    local folder = options.path
+    if folder:sub(1, 1) ~= "/" then
+        folder = (process.current_directory() or ".") .. "/" .. folder
+    end
     local sandbox = options.sandbox or root_is_ramfs() and "chroot" or "namespace"
     local words
-    words, message, code = (is_rust and options_of_rust or options_of_c)(options, sandbox)
+    words, message, code = (is_rust and options_of_rust or options_of_c)(folder, sandbox)
     if not words then return nil, message, code end
     local argv = vhost_user.command(table.move(words, 1, #words, 2, { path }))
     local is_root = user_id() == 0
     if options.readonly then
-        argv = table.move(argv, 1, #argv, 5, { "sh", "-c", READONLY, options.path })
+        argv = table.move(argv, 1, #argv, 5, { "sh", "-c", READONLY, folder })
     end
     -- Without root a sandbox needs a user namespace.
     if options.readonly or not is_root and sandbox ~= "none" then

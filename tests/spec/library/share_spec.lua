@@ -80,6 +80,13 @@ describe("the option share", function()
             (command("share", "{ path = '/a,b', sandbox = 'none' }", "virtiofsd")))
     end)
 
+    it("gives it a folder's whole path, for its sandbox has another current directory", function()
+        fake("virtiofsd", "Options: --shared-dir <SHARED_DIR>")
+        assert.equal(("--fd=3 --shared-dir %s/a --sandbox namespace --log-level error"):format(
+            process.current_directory()),
+            (command("share", "{ path = 'a', sandbox = 'namespace' }", "virtiofsd")))
+    end)
+
     it("mounts a read-only folder so, before there is a daemon", function()
         fake("virtiofsd", "Options: --shared-dir <SHARED_DIR>")
         local _, output = command("share",
