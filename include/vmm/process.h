@@ -16,9 +16,9 @@ struct vmm_process;
 
 /*
  * Run argv (NULL-terminated, argv[0] is looked for in PATH) with fd as its
- * VMM_PROCESS_FD, no signal blocked, an empty stdin, and stdout and stderr
- * going to a file in memory that holds the first 64 KiB.  fd stays the
- * caller's.  -ENOENT and other errors of the host when it cannot be started;
+ * VMM_PROCESS_FD, no signal blocked, a process group of its own, an empty
+ * stdin, and stdout and stderr going to a file in memory that holds the first
+ * 64 KiB.  fd stays the caller's.  -ENOENT and other errors of the host when it cannot be started;
  * a program that ends at once has been started.
  */
 VMM_API int vmm_process_start(const char *const *argv, int fd,

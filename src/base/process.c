@@ -73,8 +73,11 @@ static int spawn(const char *const *argv, int log_fd, int fd, pid_t *pid)
     posix_spawnattr_setsigmask(&attributes, &signals);
     sigfillset(&signals);
     posix_spawnattr_setsigdefault(&attributes, &signals);
-    posix_spawnattr_setflags(&attributes,
-                             POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    /* A group of its own: what is typed at our terminal (Ctrl-C) is for us. */
+    posix_spawnattr_setpgroup(&attributes, 0);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK |
+                                              POSIX_SPAWN_SETSIGDEF |
+                                              POSIX_SPAWN_SETPGROUP);
     /* POSIX has not made it const; it is not written. */
     int code = posix_spawnp(pid, argv[0], &files, &attributes,
                             (char *const *)(uintptr_t)argv, environ);

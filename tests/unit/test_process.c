@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -198,6 +199,25 @@ static void it_can_be_ended_by_signals_that_its_caller_blocks(void **state)
     vmm_process_end(process, SECOND);
 }
 
+/* Ctrl-C goes to all of a terminal's foreground group. */
+static void signals_of_its_callers_group_do_not_reach_it(void **state)
+{
+    char bytes[16] = {0};
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    struct vmm_process *process =
+        start("read pid x x x group x </proc/self/stat; echo $group >&3; "
+              "read x <&3",
+              fds[1]);
+    close(fds[1]);
+    assert_true(read(fds[0], bytes, sizeof(bytes) - 1) > 0);
+    assert_int_not_equal(strtol(bytes, NULL, 10), getpgrp());
+    close(fds[0]);
+    vmm_process_end(process, 10 * SECOND);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -211,6 +231,7 @@ int main(void)
         cmocka_unit_test(one_that_ignores_the_request_to_end_is_killed),
         cmocka_unit_test(a_program_that_there_is_not_is_an_error),
         cmocka_unit_test(it_can_be_ended_by_signals_that_its_caller_blocks),
+        cmocka_unit_test(signals_of_its_callers_group_do_not_reach_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
