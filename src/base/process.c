@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <vmm/process.h>
@@ -22,6 +23,7 @@
 #define TAIL      512 /* of the log, in which its last line is looked for */
 #define LINE      240 /* of which the end is kept: there is the cause */
 #define MS        1000000
+#define SECOND    1000000000
 
 struct vmm_process {
     pid_t pid;
@@ -148,18 +150,39 @@ static bool has_ended(struct vmm_process *process, int flags)
     return true;
 }
 
-int vmm_process_wait(struct vmm_process *process, int64_t timeout_ns)
+static int64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * SECOND + now.tv_nsec;
+}
+
+/* Its end, or so much time; a signal to us shortens neither. */
+static void await_end(const struct vmm_process *process, int64_t timeout_ns)
 {
     struct pollfd ready = {.fd = process->pid_fd, .events = POLLIN};
-    const int64_t ms = timeout_ns / MS;
+    const int64_t began = now_ns();
+    int64_t left = timeout_ns;
+    int rc;
 
+    do {
+        int64_t ms = left / MS;
+
+        rc = poll(&ready, 1, timeout_ns < 0 || ms > INT32_MAX ? -1 : (int)ms);
+        left = timeout_ns - (now_ns() - began);
+    } while (rc < 0 && errno == EINTR && (timeout_ns < 0 || left > 0));
+}
+
+int vmm_process_wait(struct vmm_process *process, int64_t timeout_ns)
+{
     pthread_mutex_lock(&process->lock);
     bool ended = has_ended(process, WNOHANG);
     pthread_mutex_unlock(&process->lock);
     if (ended)
         return 0;
     if (timeout_ns && (process->pid_fd >= 0 || timeout_ns > 0))
-        poll(&ready, 1, timeout_ns < 0 || ms > INT32_MAX ? -1 : (int)ms);
+        await_end(process, timeout_ns);
     pthread_mutex_lock(&process->lock);
     ended = has_ended(process, timeout_ns < 0 ? 0 : WNOHANG);
     pthread_mutex_unlock(&process->lock);

@@ -218,6 +218,35 @@ static void signals_of_its_callers_group_do_not_reach_it(void **state)
     vmm_process_end(process, 10 * SECOND);
 }
 
+static void on_signal(int number)
+{
+    (void)number;
+}
+
+/* It writes what it has to before it ends, while signals come to its caller. */
+static void signals_to_its_caller_do_not_shorten_its_grace(void **state)
+{
+    struct sigaction old, action = {.sa_handler = on_signal};
+    char bytes[16] = {0};
+    int fds[2];
+
+    (void)state;
+    sigaction(SIGUSR1, &action, &old);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    struct vmm_process *process =
+        start("save() { for i in 1 2 3 4 5 6 7 8 9; do kill -USR1 $PPID; "
+              "sleep 0.01; done; echo saved >&3; exit 0; }; "
+              "trap save TERM; echo ready >&3; while :; do sleep 0.01; done",
+              fds[1]);
+    close(fds[1]);
+    assert_int_equal(read(fds[0], bytes, 6), 6);
+    vmm_process_end(process, 10 * SECOND);
+    assert_int_equal(read(fds[0], bytes, sizeof(bytes)), 6);
+    assert_memory_equal(bytes, "saved\n", 6);
+    close(fds[0]);
+    sigaction(SIGUSR1, &old, NULL);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -232,6 +261,7 @@ int main(void)
         cmocka_unit_test(a_program_that_there_is_not_is_an_error),
         cmocka_unit_test(it_can_be_ended_by_signals_that_its_caller_blocks),
         cmocka_unit_test(signals_of_its_callers_group_do_not_reach_it),
+        cmocka_unit_test(signals_to_its_caller_do_not_shorten_its_grace),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
