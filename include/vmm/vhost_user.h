@@ -12,7 +12,8 @@
 #include <vmm/process.h>
 #include <vmm/virtio.h>
 
-/* A socket for a new device: that of a daemon which listens at a path. */
+/* A socket for a new device: that of a daemon which listens at a path.  Does
+ * not wait; -EAGAIN: too many have connected whom it has not accepted. */
 VMM_API int vmm_vhost_user_connect(const char *path, int *socket,
                                    struct vmm_error *err);
 /*

@@ -24,11 +24,17 @@ int vmm_vhost_user_connect(const char *path, int *out, struct vmm_error *err)
     int rc = vmm_unix_address(path, &address, err);
     if (rc < 0)
         return rc;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    /* Not to wait for one that listens and never accepts. */
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return vmm_error_errno(err, "cannot create a unix socket");
     if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
-        rc = vmm_error_errno(err, "cannot connect to %s", path);
+        rc = errno == EAGAIN
+                 ? vmm_error_set(err, EAGAIN,
+                                 "cannot connect to %s: the daemon that "
+                                 "listens there accepts nobody",
+                                 path)
+                 : vmm_error_errno(err, "cannot connect to %s", path);
         close(fd);
         return rc;
     }

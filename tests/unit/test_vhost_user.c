@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/un.h>
 
 #include <cmocka.h>
 
@@ -346,6 +347,32 @@ static void a_socket_that_nobody_listens_on_is_an_error(void **state)
     assert_int_equal(fd, -1);
 }
 
+static void one_that_accepts_nobody_is_an_error(void **state)
+{
+    char path[] = "/tmp/vmm-accepts-XXXXXX";
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct vmm_error err;
+    int waiting, fd;
+
+    (void)state;
+    close(mkstemp(path));
+    unlink(path);
+    memcpy(address.sun_path, path, sizeof(path));
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    MUST(bind(listener, (const struct sockaddr *)&address, sizeof(address)));
+    MUST(listen(listener, 0));
+    MUST(vmm_vhost_user_connect(path, &waiting, &err));
+    alarm(60); /* one that waits for it ends this program */
+    assert_int_equal(vmm_vhost_user_connect(path, &fd, &err), -EAGAIN);
+    alarm(0);
+    assert_non_null(strstr(err.text, path));
+    assert_non_null(strstr(err.text, "accepts nobody"));
+    assert_int_equal(fd, -1);
+    close(waiting);
+    close(listener);
+    unlink(path);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -365,6 +392,7 @@ int main(void)
         cmocka_unit_test(a_back_end_that_lacks_what_is_needed_is_an_error),
         cmocka_unit_test(other_devices_have_no_failures),
         cmocka_unit_test(a_socket_that_nobody_listens_on_is_an_error),
+        cmocka_unit_test(one_that_accepts_nobody_is_an_error),
     };
 
     return RUN_OVER_BOTH("vhost-user", tests);
