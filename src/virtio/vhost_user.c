@@ -185,12 +185,13 @@ static void on_close(struct vmm_virtio *virtio)
 {
     struct vhost_user *vhost = vhost_of(virtio);
 
+    /* A failure that comes meanwhile finds neither. */
     vmm_virtio_enter(virtio);
+    struct vmm_watch *hangup = vhost->hangup;
+    vhost->hangup = NULL;
     vhost->failed = NULL;
     vmm_virtio_leave(virtio);
-    if (vhost->hangup)
-        vmm_watch_remove(vhost->hangup);
-    vhost->hangup = NULL;
+    vmm_watch_remove(hangup);
     vhost_rings_fini(vhost);
     vhost_channel_fini(vhost);
     /* Reads of the configuration may still come. */
@@ -310,6 +311,19 @@ static int connect_all(struct vhost_user *vhost,
     return rc;
 }
 
+/* From now on its failure is told; it may have failed already. */
+static void listen_to(struct vhost_user *vhost,
+                      const struct vmm_vhost_user_config *config)
+{
+    vmm_virtio_enter(&vhost->virtio);
+    vhost->failed = config->failed;
+    vhost->closed = config->closed;
+    vhost->context = config->context;
+    if (vhost->why.code && vhost->failed)
+        vhost->failed(vhost->context);
+    vmm_virtio_leave(&vhost->virtio);
+}
+
 static struct vhost_user *make(const struct vmm_vhost_user_config *config)
 {
     struct vhost_user *vhost = calloc(1, sizeof(*vhost));
@@ -358,9 +372,7 @@ int vmm_vhost_user_new(const struct vmm_vhost_user_config *config,
         }
         return rc;
     }
-    vhost->failed = config->failed;
-    vhost->closed = config->closed;
-    vhost->context = config->context;
+    listen_to(vhost, config);
     *virtio = &vhost->virtio;
     return 0;
 }

@@ -38,15 +38,15 @@ struct vhost_user {
     struct vmm_virtio virtio;
     char name[64];
     struct vmm_process *process; /* or NULL */
-    void (*failed)(void *context);
     void (*closed)(void *context);
     void *context;
 
-    struct vmm_watch *hangup; /* of the connection's end */
     struct vhost_channel channel;
     struct vhost_ring rings[VHOST_QUEUES_MAX];
 
     /* Under the device's lock: */
+    void (*failed)(void *context); /* NULL: nobody is to be told (any more) */
+    struct vmm_watch *hangup;      /* of the connection's end */
     struct vhost_connection connection;
     uint64_t features, protocol; /* that the back end has */
     uint8_t config[VHOST_CONFIG_BYTES];

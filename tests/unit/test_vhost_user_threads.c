@@ -102,6 +102,54 @@ static void a_death_at_any_moment_is_told_once(void **state)
     }
 }
 
+static void one_that_dies_at_its_birth_is_told_as_well(void **state)
+{
+    static struct vhost v;
+    struct vmm_error err;
+
+    (void)state;
+    for (unsigned i = 0; i < DEATHS; i++) {
+        vhost_prepare(&v, VIRTIO_ID_BLOCK);
+        v.backend.lie_at = VHOST_SET_BACKEND_REQ_FD; /* the last message */
+        v.backend.lie = LEAVES;
+        if (vmm_loop_start_thread(v.h.loop, "io", &err))
+            fail_msg("%s", err.text);
+        vhost_attach(&v);
+        vmm_loop_stop_thread(v.h.loop);
+        AWAIT(&v, v.failures);
+        assert_int_equal(v.failures, 1);
+        vhost_tear_down(&v);
+    }
+}
+
+static void *send_nonsense(void *context)
+{
+    const struct vhost_header bad = {0, VHOST_VERSION, UINT32_MAX};
+    struct vhost *v = context;
+
+    for (unsigned i = atomic_load(&v->backend.seen[0]); i; i--)
+        sched_yield();
+    send(v->backend.channel, &bad, sizeof(bad), MSG_NOSIGNAL);
+    return NULL;
+}
+
+static void a_close_at_any_moment_meets_a_failure(void **state)
+{
+    static struct vhost v;
+    pthread_t thread;
+
+    (void)state;
+    for (unsigned i = 0; i < DEATHS; i++) {
+        start(&v);
+        atomic_store(&v.backend.seen[0], i);
+        pthread_create(&thread, NULL, send_nonsense, &v);
+        vmm_virtio_close(v.h.virtio);
+        assert_true(v.failures <= 1);
+        pthread_join(thread, NULL);
+        vhost_tear_down(&v);
+    }
+}
+
 /* Closed while its back end dies and calls. */
 static void a_close_at_any_moment_waits_for_what_is_under_way(void **state)
 {
@@ -128,6 +176,8 @@ int main(void)
         cmocka_unit_test(resets_while_buffers_are_served),
         cmocka_unit_test(a_death_at_any_moment_is_told_once),
         cmocka_unit_test(a_close_at_any_moment_waits_for_what_is_under_way),
+        cmocka_unit_test(one_that_dies_at_its_birth_is_told_as_well),
+        cmocka_unit_test(a_close_at_any_moment_meets_a_failure),
     };
 
     return RUN_OVER_BOTH("vhost-user on threads", tests);

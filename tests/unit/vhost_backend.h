@@ -31,6 +31,7 @@ enum lie {
     HALF,       /* dies in the middle of it */
     REFUSES,    /* an error as its acknowledgement */
     WITH_FILES, /* with files that nobody has asked for */
+    LEAVES,     /* dies after it */
 };
 
 struct backend {
@@ -190,6 +191,9 @@ static inline bool backend_reply(struct backend *b,
             break;
         case HALF:
             backend_send(b, reply, len - 1);
+            return false;
+        case LEAVES:
+            backend_send(b, reply, len);
             return false;
         case REFUSES:
             reply->u.number = 1;
