@@ -14,15 +14,15 @@
 /* ---- interrupts -----------------------------------------------------------
  */
 
-/* The back end has used buffers; on the loop's thread. */
+/* The back end has used buffers; on the loop's thread.  The fd is watched
+ * edge-triggered and not read: it is the back end's as well, which could make
+ * it one that blocks, and be the first to read it. */
 static void on_call(void *context, uint32_t events)
 {
     struct vhost_ring *ring = context;
     struct vmm_virtio *virtio = &ring->vhost->virtio;
-    eventfd_t count;
 
     (void)events;
-    eventfd_read(ring->call_fd, &count);
     vmm_virtio_enter(virtio);
     if (ring->started)
         virtio_interrupt_queue(virtio, ring->index);
@@ -41,8 +41,9 @@ int vhost_rings_init(struct vhost_user *vhost, struct vmm_error *err)
         ring->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (ring->call_fd < 0)
             return vmm_error_errno(err, "eventfd");
-        rc = vmm_loop_watch(vhost->virtio.loop, ring->call_fd, EPOLLIN, on_call,
-                            ring, &ring->watch, err);
+        rc =
+            vmm_loop_watch(vhost->virtio.loop, ring->call_fd, EPOLLIN | EPOLLET,
+                           on_call, ring, &ring->watch, err);
     }
     return rc;
 }

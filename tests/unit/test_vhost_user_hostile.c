@@ -3,11 +3,13 @@
  * in time, told once. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 
 #include <cmocka.h>
 
@@ -317,6 +319,41 @@ static void calls_without_end_and_a_closed_channel_do_no_harm(void **state)
     vhost_tear_down(&v);
 }
 
+static void take_call_back(void *context, uint32_t events)
+{
+    eventfd_t count;
+
+    (void)events;
+    eventfd_read(((struct vhost *)context)->backend.call, &count);
+}
+
+static void a_call_that_it_takes_back_holds_up_nobody(void **state)
+{
+    static struct vhost v;
+    struct vmm_watch *watch;
+    struct vmm_error err;
+
+    (void)state;
+    prepare(&v, 0, TRUTH);
+    vhost_attach(&v);
+    bring_up(&v.h, 0);
+    /* Its file's flags are ours: now it is one that blocks. */
+    MUST(fcntl(v.backend.call, F_SETFL, 0));
+    int fd = eventfd(0, EFD_CLOEXEC);
+    MUST(vmm_loop_watch(v.h.loop, fd, EPOLLIN | EPOLLET, take_call_back, &v,
+                        &watch, &err));
+    alarm(60); /* a loop that waits for it ends this program */
+    /* Both are found ready at once, and called one after the other. */
+    eventfd_write(fd, 1);
+    eventfd_write(v.backend.call, 1);
+    while (vmm_loop_step(v.h.loop, 0) > 0)
+        ;
+    alarm(0);
+    vmm_watch_remove(watch);
+    close(fd);
+    vhost_tear_down(&v);
+}
+
 static unsigned open_files(void)
 {
     DIR *folder = opendir("/proc/self/fd");
@@ -472,6 +509,7 @@ int main(void)
         TEST(a_request_that_is_none_fails_the_device),
         TEST(a_lie_about_the_new_configuration_fails_the_device),
         TEST(calls_without_end_and_a_closed_channel_do_no_harm),
+        TEST(a_call_that_it_takes_back_holds_up_nobody),
         TEST(files_that_nobody_asked_for_are_closed),
         TEST(rings_that_are_not_memory_are_not_handed_on),
         TEST(registers_of_a_ring_in_use_do_not_change_it),
