@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "kvm/internal.h"
@@ -108,13 +109,15 @@ static void hold(void *context, unsigned vector, bool on)
     vmm_vm_irqfd(pin->vm, pin->edge_fd, -1, pin->gsi, !on, NULL);
 }
 
+/* Who has got the eventfd may have made it one that blocks. */
 static bool kept(void *context, unsigned vector, bool take)
 {
     const struct vmm_irq_pin *pin = (struct vmm_irq_pin *)context + vector;
     struct pollfd ready = {.fd = pin->edge_fd, .events = POLLIN};
     eventfd_t count;
+    const struct iovec bytes = {&count, sizeof(count)};
 
-    return take ? eventfd_read(pin->edge_fd, &count) == 0
+    return take ? preadv2(pin->edge_fd, &bytes, 1, -1, RWF_NOWAIT) > 0
                 : poll(&ready, 1, 0) == 1;
 }
 
