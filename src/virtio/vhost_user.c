@@ -32,7 +32,9 @@
 #define RING_FEATURES                                                          \
     (BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_INDIRECT_DESC) |              \
      BIT(VIRTIO_RING_F_EVENT_IDX))
-#define BLK_FEATURES (BIT(24) - 1)
+/* Those whose configuration there is within VHOST_CONFIG_BYTES: a driver that
+ * accepts secure erase, and finds zeros there, gives the device up. */
+#define BLK_FEATURES (BIT(VIRTIO_BLK_F_WRITE_ZEROES + 1) - 1)
 
 /* ---- failure --------------------------------------------------------------
  */

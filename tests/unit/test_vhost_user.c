@@ -233,6 +233,23 @@ static void a_file_system_has_its_tag_and_queues(void **state)
     vhost_tear_down(&v);
 }
 
+/* Secure erase and zones have theirs beyond it. */
+static void
+features_of_a_disk_without_their_configuration_are_not_offered(void **state)
+{
+    static struct vhost v;
+
+    (void)state;
+    vhost_prepare(&v, VIRTIO_ID_BLOCK);
+    v.backend.features |= UINT64_C(1) << VIRTIO_BLK_F_WRITE_ZEROES |
+                          UINT64_C(1) << 16 | UINT64_C(1) << 17;
+    vhost_attach(&v);
+    assert_int_equal(offered(&v.h), VERSION_1 | INDIRECT_BIT |
+                                        UINT64_C(1)
+                                            << VIRTIO_BLK_F_WRITE_ZEROES);
+    vhost_tear_down(&v);
+}
+
 static void a_disk_has_as_many_queues_as_were_asked_for(void **state)
 {
     static struct vhost v;
@@ -386,6 +403,8 @@ int main(void)
         TEST(a_request_that_we_do_not_know_is_refused),
         TEST(the_driver_may_turn_the_write_cache_off_and_nothing_else),
         cmocka_unit_test(a_file_system_has_its_tag_and_queues),
+        cmocka_unit_test(
+            features_of_a_disk_without_their_configuration_are_not_offered),
         cmocka_unit_test(a_disk_has_as_many_queues_as_were_asked_for),
         cmocka_unit_test(memory_that_is_not_shared_is_an_error),
         cmocka_unit_test(more_queues_than_the_back_end_has_are_an_error),
