@@ -18,8 +18,8 @@ struct vmm_process;
  * Run argv (NULL-terminated, argv[0] is looked for in PATH) with fd as its
  * VMM_PROCESS_FD, no signal blocked, a process group of its own, an empty
  * stdin, and stdout and stderr going to a file in memory that holds the first
- * 64 KiB.  fd stays the caller's.  -ENOENT and other errors of the host when it cannot be started;
- * a program that ends at once has been started.
+ * 64 KiB.  fd stays the caller's.  -ENOENT and other errors of the host when it
+ * cannot be started; a program that ends at once has been started.
  */
 VMM_API int vmm_process_start(const char *const *argv, int fd,
                               struct vmm_process **process,
@@ -34,7 +34,8 @@ VMM_API void vmm_process_signal(struct vmm_process *process, int signal);
  */
 VMM_API void vmm_process_describe(struct vmm_process *process, char *text,
                                   size_t size);
-/* SIGTERM, or after grace_ns SIGKILL; wait for its end, free.  May be NULL. */
+/* SIGTERM, or after grace_ns SIGKILL to all of its group; wait for its end,
+ * free.  May be NULL. */
 VMM_API void vmm_process_end(struct vmm_process *process, int64_t grace_ns);
 
 #endif

@@ -189,13 +189,19 @@ int vmm_process_wait(struct vmm_process *process, int64_t timeout_ns)
     return ended ? 0 : -ETIMEDOUT;
 }
 
-void vmm_process_signal(struct vmm_process *process, int signal)
+/* To a process or, as a negative number, a group. */
+static void send_to(struct vmm_process *process, pid_t whom, int signal)
 {
     /* Under the lock it is not reaped: the number is nobody else's. */
     pthread_mutex_lock(&process->lock);
     if (!has_ended(process, WNOHANG))
-        kill(process->pid, signal);
+        kill(whom, signal);
     pthread_mutex_unlock(&process->lock);
+}
+
+void vmm_process_signal(struct vmm_process *process, int signal)
+{
+    send_to(process, process->pid, signal);
 }
 
 void vmm_process_end(struct vmm_process *process, int64_t grace_ns)
@@ -204,7 +210,9 @@ void vmm_process_end(struct vmm_process *process, int64_t grace_ns)
         return;
     vmm_process_signal(process, SIGTERM);
     if (vmm_process_wait(process, grace_ns) < 0) {
-        vmm_process_signal(process, SIGKILL);
+        /* With what it has forked: a virtiofsd's sandbox is a child. */
+        send_to(process, -process->pid, SIGKILL);
+        vmm_process_signal(process, SIGKILL); /* it may have left the group */
         vmm_process_wait(process, -1);
     }
     if (process->pid_fd >= 0)

@@ -167,6 +167,25 @@ static void one_that_ignores_the_request_to_end_is_killed(void **state)
     close(fds[0]);
 }
 
+static void with_it_its_children_are_killed(void **state)
+{
+    int fds[2];
+    char byte;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    struct vmm_process *process =
+        start("trap '' TERM; { echo >&3; while :; do sleep 1; done; } & wait",
+              fds[1]);
+    close(fds[1]);
+    assert_int_equal(read(fds[0], &byte, 1), 1);
+    vmm_process_end(process, SECOND / 100);
+    alarm(60); /* a child that is left has the other end */
+    assert_int_equal(read(fds[0], &byte, 1), 0);
+    alarm(0);
+    close(fds[0]);
+}
+
 static void a_program_that_there_is_not_is_an_error(void **state)
 {
     const char *argv[] = {"/nowhere/daemon", NULL};
@@ -258,6 +277,7 @@ int main(void)
         cmocka_unit_test(one_that_writes_without_end_does_not_fill_memory),
         cmocka_unit_test(while_it_runs_nobody_says_that_it_has_ended),
         cmocka_unit_test(one_that_ignores_the_request_to_end_is_killed),
+        cmocka_unit_test(with_it_its_children_are_killed),
         cmocka_unit_test(a_program_that_there_is_not_is_an_error),
         cmocka_unit_test(it_can_be_ended_by_signals_that_its_caller_blocks),
         cmocka_unit_test(signals_of_its_callers_group_do_not_reach_it),
