@@ -116,6 +116,13 @@ static int ask(lua_State *L)
     return 0;
 }
 
+/* There may be more questions; none of a fault that its function removed. */
+static void come_again(struct net_fault_box *box)
+{
+    if (box->notifier.script)
+        notifier_raise(&box->notifier, 1);
+}
+
 /* upvalues: 1 the fault, 2 fn: what the notifier calls */
 static int answer_questions(lua_State *L)
 {
@@ -139,11 +146,11 @@ static int answer_questions(lua_State *L)
         /* A frame that the function fails for passes. */
         vmm_net_fault_answer(box->fault, ticket, &verdict);
         if (status != LUA_OK) {
-            notifier_raise(&box->notifier, 1);
+            come_again(box);
             return lua_error(L);
         }
     }
-    notifier_raise(&box->notifier, 1);
+    come_again(box);
     return 0;
 }
 
@@ -217,9 +224,12 @@ static int net_fault_gc(lua_State *L)
 /* fault:stats() -> { frames =, dropped =, ... } */
 static int net_fault_stats(lua_State *L)
 {
+    const struct net_fault_box *box = check_box(L, 1);
     struct vmm_net_fault_stats stats;
 
-    vmm_net_fault_stats(check_box(L, 1)->fault, &stats);
+    /* Another object's finalizer may ask after this one's. */
+    luaL_argcheck(L, box->fault, 1, "the fault is collected");
+    vmm_net_fault_stats(box->fault, &stats);
     lua_newtable(L);
     box_set_integer(L, "frames", stats.frames);
     box_set_integer(L, "dropped", stats.dropped);

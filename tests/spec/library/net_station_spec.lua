@@ -2,6 +2,7 @@
 -- Stations on a link: frames from Lua to Lua, faults on their way, and the link's capture as tshark
 -- reads it.
 
+local core = require "vmm.core"
 local process = require "vmm.process"
 local sched = require "vmm.sched"
 local vmm = require "vmm"
@@ -142,6 +143,35 @@ describe("stations on a link", function()
         assert.matches("a fault's function returns nil", tostring(message), 1, true)
         await(1)
         fault:remove()
+    end)
+
+    it("get what follows when a fault's function removes the fault and fails", function()
+        local one = pair()
+        local fault
+        fault = assert(lan:fault(function()
+            fault:remove()
+            error "no more"
+        end))
+        for i = 1, 3 do one:send(numbered(i)) end
+        local ok, message = pcall(await, 3)
+        assert.is_false(ok)
+        assert.matches("no more", tostring(message), 1, true)
+        await(3)
+        assert.equal(3, fault:stats().frames)
+    end)
+
+    it("may ask for a fault's figures when both are collected", function()
+        local answer
+        local function forget()
+            local fault
+            setmetatable({}, { __gc = function() answer = { pcall(fault.stats, fault) } end })
+            fault = core.net_fault { drop = 1 }
+        end
+        forget()
+        collectgarbage()
+        collectgarbage()
+        assert.is_false(answer[1])
+        assert.matches("the fault is collected", answer[2], 1, true)
     end)
 
     it("know what is wrong with a fault", function()
