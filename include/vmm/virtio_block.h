@@ -135,7 +135,8 @@ VMM_API void vmm_virtio_block_fault_remove(struct vmm_virtio *virtio,
  * Have the listener decide about each request, after the faults: it is told of
  * VMM_BLOCK_QUESTION, takes the questions one by one, and decides.  Requests
  * that wait for that are the driver's again after a reset: then, and when
- * asking has ended, a decision finds nothing.
+ * asking has ended, a decision finds nothing.  Who has not taken all questions
+ * asks again, with true, to be told of those that are left.
  */
 VMM_API void vmm_virtio_block_ask(struct vmm_virtio *virtio, bool on);
 struct vmm_block_question {

@@ -173,15 +173,19 @@ end
 
 --- Has the functions decide about requests that wait for it; on the script's thread.
 function faults.answer(disk)
+    local errors = {}
     for _ = 1, ANSWERS_AT_ONCE do
-        if disk.vm.closed then return end
+        if disk.vm.closed or errors[1] then break end
         local id, op, sector, sectors = disk:block_question()
         if not id then return end
-        local status, delay_ns, errors = ask_all(disk, op, sector, sectors)
+        local status, delay_ns
+        status, delay_ns, errors = ask_all(disk, op, sector, sectors)
         if not disk.vm.closed then disk:block_decide(id, status, delay_ns) end
-        if errors[1] then error(errors[1], 0) end
     end
-    disk:block_ask(#disk.predicates > 0) -- tells of those that are left
+    if not disk.vm.closed then
+        disk:block_ask(#disk.predicates > 0) -- tells of those that are left
+    end
+    if errors[1] then error(errors[1], 0) end
 end
 
 return faults

@@ -115,6 +115,8 @@ void vmm_virtio_block_ask(struct vmm_virtio *virtio, bool on)
     if (!block->asking) {
         delay_all(block, &block->deciding);
         delay_all(block, &block->asked);
+    } else if (!TAILQ_EMPTY(&block->asked)) {
+        block->listener.pending(block->listener.context, VMM_BLOCK_QUESTION);
     }
     vmm_virtio_leave(virtio);
 }

@@ -357,6 +357,23 @@ static void who_is_asked_may_let_it_pass(void **state)
     assert_buffer(d, 0, 8);
 }
 
+static void who_asks_again_is_told_of_questions_that_are_left(void **state)
+{
+    struct disk *d = *state;
+    struct vmm_block_question question;
+
+    struct ear *ear = ask(d);
+    for (int i = 0; i < 2; i++)
+        disk_offer(d, VIRTIO_BLK_T_IN, 5, BUFFER, SECTOR, IN);
+    assert_false(is_answered(d));
+    for (int left = 1; left >= 0; left--) {
+        assert_true(vmm_virtio_block_question(d->host.virtio, &question));
+        ear->told = 0;
+        vmm_virtio_block_ask(d->host.virtio, true);
+        assert_int_equal(ear->told, left ? VMM_BLOCK_QUESTION : 0);
+    }
+}
+
 static void a_fault_decides_before_who_is_asked(void **state)
 {
     struct disk *d = *state;
@@ -476,6 +493,7 @@ int main(void)
         TEST(it_goes_with_requests_that_are_delayed),
         TEST(a_question_tells_what_is_asked_for),
         TEST(who_is_asked_may_let_it_pass),
+        TEST(who_asks_again_is_told_of_questions_that_are_left),
         TEST(a_fault_decides_before_who_is_asked),
         TEST(a_longer_delay_by_who_is_asked_outlives_the_fault_s),
         TEST(what_waits_for_a_decision_goes_on_when_nobody_asks),

@@ -3,6 +3,7 @@
 
 local block = require "vmm.virtio_block"
 local config = require "vmm.config"
+local faults = require "vmm.virtio_block_fault"
 local parse = require "vmm.cli.parse"
 local vmm = require "vmm"
 
@@ -110,5 +111,36 @@ describe("vmm.block", function()
         assert.is_false(vmm.block({ read = print, write = print, size = 512 }).options.readonly)
         assert.is_true(vmm.block({ read = print, write = print, size = 512,
             readonly = true }).options.readonly)
+    end)
+end)
+
+describe("functions that decide about a disk's requests", function()
+    -- A disk with so many questions, which tells of them when it is asked.
+    local function disk_with(questions, fn)
+        local decided, told = 0, false
+        local disk = { vm = { closed = false }, predicates = { { matched = 0, hit = 0, fn = fn } } }
+        function disk.block_question()
+            if questions == 0 then return nil end
+            questions = questions - 1
+            return questions, "read", 0, 1
+        end
+        function disk.block_decide() decided = decided + 1 end
+        function disk.block_ask() told = questions > 0 end
+        return disk, function() return decided, told end
+    end
+
+    it("are told again of those that no turn had time for", function()
+        local disk, state = disk_with(300, function() end)
+        faults.answer(disk)
+        assert.same({ 256, true }, { state() })
+        faults.answer(disk)
+        assert.same({ 300, true }, { state() })
+    end)
+
+    it("are done when one of them closes the machine", function()
+        local disk, state
+        disk, state = disk_with(3, function() disk.vm.closed = true end)
+        faults.answer(disk)
+        assert.same({ 0, false }, { state() })
     end)
 end)
