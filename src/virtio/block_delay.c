@@ -39,10 +39,24 @@ void block_delay(struct block *block, struct block_request *request)
         set_timer(block);
 }
 
+/* Those that are not decided about yet are not delayed by it any more. */
+static void spare(const struct block_list *list, unsigned fault)
+{
+    struct block_request *request;
+
+    TAILQ_FOREACH(request, list, link)
+    if (request->fault == fault) {
+        request->fault = 0;
+        request->delay_ns = 0;
+    }
+}
+
 void block_hurry(struct block *block, unsigned fault)
 {
     struct block_request *request = TAILQ_FIRST(&block->delayed), *next;
 
+    spare(&block->asked, fault);
+    spare(&block->deciding, fault);
     for (; request; request = next) {
         next = TAILQ_NEXT(request, link);
         if (request->fault != fault)

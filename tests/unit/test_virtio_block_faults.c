@@ -415,6 +415,30 @@ static void a_longer_delay_by_who_is_asked_outlives_the_fault_s(void **state)
     }
 }
 
+static void
+a_removed_fault_delays_nothing_that_waits_for_a_decision(void **state)
+{
+    struct disk *d = *state;
+    struct vmm_block_question question;
+    uint32_t chain, len;
+
+    ask(d);
+    for (int taken = 0; taken < 2; taken++) {
+        unsigned id = fault(d, (struct vmm_block_fault){.delay_ns = HOUR_NS});
+
+        disk_offer(d, VIRTIO_BLK_T_IN, 7, BUFFER, SECTOR, IN);
+        assert_false(is_answered(d));
+        if (taken)
+            assert_true(vmm_virtio_block_question(d->host.virtio, &question));
+        vmm_virtio_block_fault_remove(d->host.virtio, id);
+        if (!taken)
+            assert_true(vmm_virtio_block_question(d->host.virtio, &question));
+        MUST(vmm_virtio_block_decide(d->host.virtio, question.id, OK, 0));
+        disk_await(d, &chain, &len);
+        assert_int_equal(disk_status(d), OK);
+    }
+}
+
 static void what_waits_for_a_decision_goes_on_when_nobody_asks(void **state)
 {
     struct disk *d = *state;
@@ -496,6 +520,7 @@ int main(void)
         TEST(who_asks_again_is_told_of_questions_that_are_left),
         TEST(a_fault_decides_before_who_is_asked),
         TEST(a_longer_delay_by_who_is_asked_outlives_the_fault_s),
+        TEST(a_removed_fault_delays_nothing_that_waits_for_a_decision),
         TEST(what_waits_for_a_decision_goes_on_when_nobody_asks),
         TEST(after_a_reset_a_decision_finds_nothing),
         TEST(a_closed_one_asks_no_more),
