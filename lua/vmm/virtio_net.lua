@@ -110,8 +110,14 @@ local NS_PER_S = 1000000000
 local Nic = { __name = "vmm.nic" }
 Nic.__index = Nic
 
+local function check_open(nic, what)
+    if nic.vm.closed then error(("nic:%s: the VM is closed"):format(what), 3) end
+end
+
 --- Plugs the cable in (true) or pulls it (false).
 function Nic:set_link(up)
+    check_open(self, "set_link")
+    argument.type("nic:set_link: up", up, "boolean")
     self.virtio:net_link(up)
 end
 
@@ -120,6 +126,7 @@ end
 -- "tx", "rx" or "both". It takes the place of an earlier one.
 -- @return the fault: fault:remove(), fault:stats(); or nil, message, code
 function Nic:fault(what)
+    check_open(self, "fault")
     return net_fault.put(self, what, true, function(fault, direction)
         self.virtio:net_fault(fault, direction)
     end)
@@ -131,6 +138,7 @@ end
 --   (seconds' worth that may come at once) }
 -- @return all five
 function Nic:limit(options)
+    check_open(self, "limit")
     options = argument.options("nic:limit", options or {}, LIMITS)
     local limits = {}
     for _, name in ipairs(LIMITS) do limits[name] = options[name] or self.limits[name] end
@@ -150,6 +158,7 @@ end
 --- What it has done: { mac =, backend =, link =, rx_frames =, rx_bytes =, rx_dropped =,
 -- tx_frames =, tx_bytes =, tx_dropped = }.
 function Nic:stats()
+    check_open(self, "stats")
     local info = self.virtio:net_info()
     info.backend = self.backend == "lua" and "lua" or info.backend
     return info
@@ -182,6 +191,7 @@ function net.add(vm, parts, options)
     }
     if not virtio then return nil, message, code end
     local nic = setmetatable({
+        vm = vm,
         virtio = virtio,
         backend = kind,
         mac = virtio:net_info().mac,

@@ -51,6 +51,17 @@ describe("the network device of a VM", function()
         assert.equal(1000, nic:limit().rx_bandwidth)
     end)
 
+    it("says at the caller's line what cannot be done when the VM is closed", function()
+        local vm = assert(vmm.vm { net = { { link = "closed" } } })
+        local nic = vm.nics[1]
+        vm:close()
+        for _, name in ipairs { "set_link", "fault", "limit", "stats" } do
+            local ok, message = pcall(function() nic[name](nic, {}) end)
+            assert.is_false(ok)
+            assert.matches("virtio_net_spec.lua:%d+: nic:" .. name .. ": the VM is closed", message)
+        end
+    end)
+
     it("knows what is wrong with a fault", function()
         local vm <close> = assert(vmm.vm { net = { { link = "faulty" } } })
         assert.has_error(function() vm.nics[1]:fault { direction = "up" } end,

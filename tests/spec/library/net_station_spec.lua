@@ -185,6 +185,20 @@ describe("stations on a link", function()
         assert.has_error(function() lan:fault(5) end,
             "fault: options or a function, not a number")
     end)
+
+    it("say so at the caller's line", function()
+        for message, what in pairs {
+            ["fault: drop must be a probability, 0 to 1"] = { drop = 2 },
+            ["fault: [1] must be a function, not 5"] = { 5 },
+            ["fault: options or a function, not a number"] = 5,
+            ["fault: drop: not beside a function"] = { ignore, drop = 1 },
+        } do
+            local ok, text = pcall(function() lan:fault(what) end)
+            assert.is_false(ok)
+            assert.matches("net_station_spec.lua:", text, 1, true)
+            assert.matches(message, text, 1, true)
+        end
+    end)
 end)
 
 -- ---- the capture ---------------------------------------------------------------------------
