@@ -1,10 +1,14 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- Stations: Lua functions at the end of a network, where a guest could be.
 
+local argument = require "vmm.argument"
 local core = require "vmm.core"
 local sched = require "vmm.sched"
 
 local station = {}
+
+-- Of a frame, without a checksum.
+local FRAME_MIN, FRAME_MAX = 14, 65553
 
 local Station = { __name = "vmm.station" }
 Station.__index = Station
@@ -13,6 +17,9 @@ Station.__index = Station
 -- @param timeout  how many seconds to wait while the receiver's queue is full; nil: not at all
 -- @return true; or nil, message, code ("EAGAIN", "timeout", "closed")
 function Station:send(frame, timeout)
+    argument.type("frame", frame, "string")
+    argument.integer("the frame's length", #frame, FRAME_MIN, FRAME_MAX)
+    if timeout ~= nil then argument.seconds("timeout", timeout) end
     local function try()
         if self.closed then return false, "the station is closed", "closed" end
         local ok, message, code = self.core:send(frame)

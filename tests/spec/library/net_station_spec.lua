@@ -89,8 +89,16 @@ describe("stations on a link", function()
 
     it("refuse what is no frame", function()
         local one = pair()
-        assert.has_error(function() one:send "short" end)
-        assert.has_error(function() one:send(("x"):rep(65554)) end)
+        for message, given in pairs {
+            ["the frame's length must be 14 to 65553, not 5"] = { "short" },
+            ["the frame's length must be 14 to 65553, not 65554"] = { ("x"):rep(65554) },
+            ["frame must be a string, not 5"] = { 5 },
+            ["timeout must be a number of seconds, not \"1\""] = { numbered(1), "1" },
+        } do
+            local ok, text = pcall(function() one:send(table.unpack(given)) end)
+            assert.is_false(ok)
+            assert.matches("net_station_spec.lua:%d+: " .. message, text)
+        end
         assert.has_error(function() lan:station(5) end,
             "link:station: receive must be a function, not 5")
     end)
