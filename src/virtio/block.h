@@ -158,6 +158,7 @@ struct block {
     struct limit limit;
     struct vmm_limit limit_set;
     struct vmm_timer *limit_timer; /* NULL: it is closed */
+    unsigned limit_turn;           /* the timer's: who is the first now */
 
     SLIST_HEAD(, block_fault) faults; /* the oldest first */
     unsigned last_fault;

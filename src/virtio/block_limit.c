@@ -28,15 +28,19 @@ void block_limit_charge(struct block *block,
     limit_take(&block->limit, bytes);
 }
 
-static void kick_all(struct vmm_virtio *virtio)
+static void kick_all(struct vmm_virtio *virtio, unsigned first)
 {
     for (unsigned i = 0; i < virtio->queue_count; i++)
-        vmm_virtio_kick(virtio, i);
+        vmm_virtio_kick(virtio, (first + i) % virtio->queue_count);
 }
 
+/* They are served in this order, and the first may use up all that is to be
+ * had: so each is the first in its turn. */
 void block_on_limit(void *context)
 {
-    kick_all(context);
+    struct block *block = context;
+
+    kick_all(&block->virtio, ++block->limit_turn % block->virtio.queue_count);
 }
 
 void vmm_virtio_block_limit(struct vmm_virtio *virtio,
@@ -48,7 +52,7 @@ void vmm_virtio_block_limit(struct vmm_virtio *virtio,
     block->limit_set = *limit;
     limit_set(&block->limit, limit, vmm_now_ns());
     vmm_virtio_leave(virtio);
-    kick_all(virtio); /* those that wait may wait less */
+    kick_all(virtio, 0); /* those that wait may wait less */
 }
 
 void vmm_virtio_block_limit_get(struct vmm_virtio *virtio,

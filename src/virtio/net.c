@@ -35,10 +35,14 @@ static void on_room(void *context)
     vmm_virtio_kick(&pair->net->virtio, net_queue(pair, NET_TX));
 }
 
-void net_kick(struct net *net, unsigned way)
+void net_kick(struct net *net, unsigned way, unsigned first)
 {
-    for (unsigned i = 0; i < net->pair_count; i++)
-        vmm_virtio_kick(&net->virtio, net_queue(&net->pairs[i], way));
+    for (unsigned i = 0; i < net->pair_count; i++) {
+        const struct net_pair *pair =
+            &net->pairs[(first + i) % net->pair_count];
+
+        vmm_virtio_kick(&net->virtio, net_queue(pair, way));
+    }
 }
 
 static unsigned offloads(const struct vmm_virtio *virtio)

@@ -24,6 +24,7 @@ struct net_way {
     struct fault_slot fault;
     struct limit limit;
     struct vmm_timer *timer; /* when the limit lets frames go on */
+    unsigned turn;           /* the timer's: which pair is the first now */
 };
 
 /* A queue to receive, a queue to transmit, and the backend of both. */
@@ -91,8 +92,8 @@ void net_transmit_stop(struct net_pair *pair);
 
 /* Use so many pairs; 0: none.  -errno of a backend that does not start. */
 int net_use_pairs(struct net *net, unsigned count);
-/* All queues of a direction, as if they were notified. */
-void net_kick(struct net *net, unsigned way);
+/* All queues of a direction, as if they were notified, that of a pair first. */
+void net_kick(struct net *net, unsigned way, unsigned first);
 
 /* net_control.c: the control queue's number with these features, which is no
  * queue's when it has none; and its commands. */

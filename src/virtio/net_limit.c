@@ -2,15 +2,20 @@
 /* How much a network device may send and receive in a second. */
 #include "virtio/net.h"
 
-/* Frames may go on: their queues are served as if notified. */
+/* Frames may go on: their queues are served as if notified, in this order.  The
+ * first may use up all that is to be had: so each is the first in its turn. */
 static void on_tx_time(void *context)
 {
-    net_kick(context, NET_TX);
+    struct net *net = context;
+
+    net_kick(net, NET_TX, ++net->tx.turn % net->pair_count);
 }
 
 static void on_rx_time(void *context)
 {
-    net_kick(context, NET_RX);
+    struct net *net = context;
+
+    net_kick(net, NET_RX, ++net->rx.turn % net->pair_count);
 }
 
 int net_limits_open(struct net *net, struct vmm_loop *loop,
@@ -59,6 +64,6 @@ void vmm_virtio_net_set_limit(struct vmm_virtio *virtio, unsigned ways,
         limit_set(&net->rx.limit, limit, now_ns);
     vmm_virtio_leave(virtio);
     /* Who waits may wait less from now on. */
-    net_kick(net, NET_TX);
-    net_kick(net, NET_RX);
+    net_kick(net, NET_TX, 0);
+    net_kick(net, NET_RX, 0);
 }
