@@ -169,6 +169,7 @@ end
 -- @return true; or nil, message, code ("EAGAIN", "timeout", "closed")
 function Nic:receive(frame, timeout)
     if not self.station then error("nic:receive: only of a backend in Lua", 2) end
+    if self.vm.closed then return nil, "the VM is closed", "closed" end
     return self.station:send(frame, timeout)
 end
 

@@ -122,8 +122,10 @@ static int vhost_user_new(lua_State *L)
 static int vhost_user_failure(lua_State *L)
 {
     struct vmm_error why;
+    int rc = vmm_vhost_user_failure(check_virtio(L, 1)->virtio, &why);
 
-    if (vmm_vhost_user_failure(check_virtio(L, 1)->virtio, &why) == 0)
+    luaL_argcheck(L, rc != -ENOTTY, 1, "no other process serves it");
+    if (rc == 0)
         return 0;
     push_error(L, &why);
     lua_remove(L, -3);

@@ -92,6 +92,13 @@ describe("the option share", function()
         assert.equal(0, daemons())
     end)
 
+    it("knows of no failure of a device of ours", function()
+        local vm <close> = machine()
+        local rng = assert(vmm.virtio_rng { vm = vm })
+        assert.has_error(function() vmm.vhost_user_failure(rng) end,
+            "bad argument #1 to 'vhost_user_failure' (no other process serves it)")
+    end)
+
     it("tells of a daemon that is killed", function()
         local _, _, code = require("vmm.share").daemon { path = FOLDER, tag = "x" }
         if code == "ENOENT" then return pending "no virtiofsd" end

@@ -36,6 +36,8 @@ describe("the network device of a VM", function()
         assert.is_true(nic:receive(("x"):rep(60)))
         assert.has_error(function() nic:receive "short" end)
         assert.equal(0, nic:stats().rx_frames)
+        vm:close()
+        assert.same({ nil, "the VM is closed", "closed" }, { nic:receive(("x"):rep(60)) })
     end)
 
     it("has limits that are read, and set one by one", function()
