@@ -165,6 +165,7 @@ struct block {
     bool asking; /* the listener decides about each request */
     struct block_list asked, deciding, delayed; /* the last one by due_ns */
     struct vmm_timer *delay_timer;              /* NULL: it is closed */
+    bool has_to_retry; /* the kernel has not taken all that was due */
     uint64_t last_id;
 };
 

@@ -15,11 +15,14 @@
 static void set_timer(struct block *block)
 {
     const struct block_request *first = TAILQ_FIRST(&block->delayed);
-    uint64_t now = vmm_now_ns();
+    uint64_t now = vmm_now_ns(), wait = UINT64_MAX;
 
-    if (first && block->delay_timer)
-        vmm_timer_set(block->delay_timer,
-                      first->due_ns - min_u64(first->due_ns, now), 0);
+    if (first)
+        wait = first->due_ns - min_u64(first->due_ns, now);
+    if (block->has_to_retry)
+        wait = min_u64(wait, RETRY_NS);
+    if (wait != UINT64_MAX && block->delay_timer)
+        vmm_timer_set(block->delay_timer, wait, 0);
 }
 
 void block_delay(struct block *block, struct block_request *request)
@@ -101,9 +104,8 @@ void block_on_delay(void *context)
     }
     queues |= block_flush_and_reap(block, &all);
     block_signal(block, queues);
+    block->has_to_retry = !all;
     set_timer(block);
-    if (!all && block->delay_timer)
-        vmm_timer_set(block->delay_timer, RETRY_NS, 0);
     vmm_virtio_leave(&block->virtio);
 }
 
