@@ -56,8 +56,9 @@ describe("a flood of small packets both ways", function()
         end
         assert(sched.wait(adds_up, 20),
             ("sent %d, by the link %d, come %d"):format(sums.sent, sums.link, sums.come))
-        assert.is_true(one.nics[1]:stats().tx_frames >= 3000, one.nics[1]:stats().tx_frames)
-        assert.is_true(two.nics[1]:stats().tx_frames >= 3000, two.nics[1]:stats().tx_frames)
+        -- The client sends 3072, and the server until the client has done so.
+        assert.is_true(two.nics[1]:stats().tx_frames >= 3072, two.nics[1]:stats().tx_frames)
+        assert.is_true(one.nics[1]:stats().tx_frames >= 300, one.nics[1]:stats().tx_frames)
         assert.is_true(most_resident() < (2 * GUEST_MIB + 64) * MIB, most_resident())
         assert.matches("3 packets received",
             linux.run(two, "ping -c 3 -i 0.1 192.168.7.1"), 1, true)
