@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-/* Sums and products that say when they do not fit. */
+/* Sums and products that say when they do not fit; bits. */
 #ifndef VMM_BASE_ARITH_H
 #define VMM_BASE_ARITH_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define BIT(number) (UINT64_C(1) << (number))
 
 /*
  * Each returns true and sets *result when the exact result fits its type, and

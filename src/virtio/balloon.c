@@ -2,6 +2,7 @@
 /* The memory balloon's life, its configuration and its queues: virtio 1.2,
  * section 5.5. */
 #include "virtio/balloon.h"
+#include "base/arith.h"
 
 #include <errno.h>
 #include <linux/virtio_balloon.h>
@@ -12,8 +13,6 @@
 
 #define QUEUE_SIZE   128
 #define CONFIG_BYTES 8 /* num_pages and actual */
-
-#define BIT(number) (UINT64_C(1) << (number))
 
 void balloon_changed(struct balloon *balloon)
 {

@@ -11,8 +11,6 @@
 #include "base/arith.h"
 #include "virtio/block.h"
 
-#define BIT(number) (UINT64_C(1) << (number))
-
 /* ---- requests: lock held --------------------------------------------------
  */
 

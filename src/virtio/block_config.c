@@ -2,9 +2,8 @@
 /* What a block device offers, and its configuration space. */
 #include <string.h>
 
+#include "base/arith.h"
 #include "virtio/block.h"
-
-#define BIT(number) (UINT64_C(1) << (number))
 
 /* Two descriptors of the ring are a request's header and status. */
 #define SEGMENTS_MAX      (BLOCK_QUEUE_SIZE - 2)

@@ -2,6 +2,7 @@
 /* The virtio console's life, its configuration and its queues: virtio 1.2,
  * section 5.3. */
 #include "virtio/console.h"
+#include "base/arith.h"
 
 #include <errno.h>
 #include <linux/virtio_console.h>
@@ -12,8 +13,6 @@
 
 #define QUEUE_SIZE  64
 #define PATIENCE_NS UINT64_C(1000000000)
-
-#define BIT(number) (UINT64_C(1) << (number))
 
 /* ---- queues ---------------------------------------------------------------
  */

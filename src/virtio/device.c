@@ -9,8 +9,6 @@
 #include "base/arith.h"
 #include "virtio/queues.h"
 
-#define BIT(number) (UINT64_C(1) << (number))
-
 /* What each of ours can do, by virtq. */
 #define COMMON_FEATURES                                                        \
     (BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_INDIRECT_DESC) |              \
@@ -144,13 +142,19 @@ static bool features_are_fine(const struct vmm_virtio *virtio)
            vmm_virtio_has(virtio, VIRTIO_F_VERSION_1);
 }
 
+/* A driver that is ready is told to look at status and configuration. */
+static void tell_config(struct vmm_virtio *virtio)
+{
+    if (virtio->status & VIRTIO_CONFIG_S_DRIVER_OK && virtio->interrupt.config)
+        virtio->interrupt.config(virtio->interrupt.context);
+}
+
 void vmm_virtio_needs_reset(struct vmm_virtio *virtio)
 {
     if (virtio->status & VIRTIO_CONFIG_S_NEEDS_RESET)
         return;
     virtio->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
-    if (virtio->status & VIRTIO_CONFIG_S_DRIVER_OK && virtio->interrupt.config)
-        virtio->interrupt.config(virtio->interrupt.context);
+    tell_config(virtio);
 }
 
 /* Lock held. */
@@ -252,6 +256,5 @@ uint8_t virtio_generation(struct vmm_virtio *virtio)
 void vmm_virtio_config_changed(struct vmm_virtio *virtio)
 {
     virtio->generation++;
-    if (virtio->status & VIRTIO_CONFIG_S_DRIVER_OK && virtio->interrupt.config)
-        virtio->interrupt.config(virtio->interrupt.context);
+    tell_config(virtio);
 }

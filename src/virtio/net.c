@@ -6,10 +6,9 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/arith.h"
 #include "net/wire.h"
 #include "virtio/net.h"
-
-#define BIT(number) (UINT64_C(1) << (number))
 
 /* Only for backends whose frames have a header that says so. */
 #define OFFLOADS                                                               \

@@ -43,7 +43,7 @@ void net_limits_close(struct net *net)
 
 bool net_has_to_wait(struct net_way *way)
 {
-    if (!way->limit.bytes.rate && !way->limit.items.rate)
+    if (!limit_is_set(&way->limit))
         return false;
     uint64_t wait_ns = limit_wait_ns(&way->limit, vmm_now_ns());
     if (wait_ns)

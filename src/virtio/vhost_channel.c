@@ -6,9 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/arith.h"
 #include "virtio/vhost_user.h"
-
-#define BIT(number) (UINT64_C(1) << (number))
 
 /* ---- answers: on the loop's thread, without the lock ----------------------
  */

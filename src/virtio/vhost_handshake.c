@@ -6,9 +6,8 @@
 #include <linux/virtio_ids.h>
 #include <stddef.h>
 
+#include "base/arith.h"
 #include "virtio/vhost_user.h"
-
-#define BIT(number) (UINT64_C(1) << (number))
 
 #define PROTOCOL_FEATURES                                                      \
     (BIT(VHOST_PROTOCOL_F_MQ) | BIT(VHOST_PROTOCOL_F_REPLY_ACK) |              \

@@ -7,9 +7,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/arith.h"
 #include "virtio/vhost_user.h"
-
-#define BIT(number) (UINT64_C(1) << (number))
 
 /* ---- interrupts -----------------------------------------------------------
  */

@@ -15,11 +15,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/arith.h"
 #include "base/endian.h"
 #include "virtio/vhost_user.h"
 
-#define BIT(number) (UINT64_C(1) << (number))
-#define SECOND      UINT64_C(1000000000)
+#define SECOND UINT64_C(1000000000)
 
 #define DEADLINE_NS    (5 * SECOND)
 #define GRACE_NS       (INT64_C(10) * 1000000000) /* to write what it has */

@@ -13,11 +13,11 @@
 
 #include <vmm/virtio_balloon.h>
 
+#include "base/arith.h"
 #include "virtio_rings.h"
 
-#define BIT(number) (UINT64_C(1) << (number))
-#define STATS_VQ    BIT(VIRTIO_BALLOON_F_STATS_VQ)
-#define REPORTING   BIT(VIRTIO_BALLOON_F_REPORTING)
+#define STATS_VQ  BIT(VIRTIO_BALLOON_F_STATS_VQ)
+#define REPORTING BIT(VIRTIO_BALLOON_F_REPORTING)
 
 enum { INFLATE, DEFLATE, STATS, REPORTS, QUEUES };
 
