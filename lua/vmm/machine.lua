@@ -145,6 +145,27 @@ local function is_served_by_daemons(options)
         or options.block and require("vmm.virtio_block").is_shared(options.block)
 end
 
+-- What brings the virtio devices of an option, in the order that the guest finds them in. Of a
+-- repeatable one `each` gets an element at a time.
+local VIRTIO = {
+    { name = "block", module = "vmm.virtio_block" },
+    { name = "virtio_console", module = "vmm.virtio_console" },
+    { name = "rng", module = "vmm.virtio_rng" },
+    { name = "net", module = "vmm.virtio_net", each = true },
+    { name = "vsock", module = "vmm.virtio_vsock" },
+    { name = "balloon", module = "vmm.virtio_balloon" },
+    { name = "share", module = "vmm.share", each = true },
+}
+
+local function add_virtio(vm, parts, options)
+    for _, device in ipairs(VIRTIO) do
+        local given = options[device.name]
+        for _, one in ipairs(device.each and given or { given }) do
+            check(require(device.module).add(vm, parts, one))
+        end
+    end
+end
+
 local function build(vm, kvm, options)
     options.memory.shared = options.memory.shared or is_served_by_daemons(options)
     add_memory(vm, options.memory)
@@ -163,28 +184,7 @@ local function build(vm, kvm, options)
     }
     if options.setup then options.setup(vm, parts) end
     add_devices(vm, parts)
-    if options.block then
-        check(require("vmm.virtio_block").add(vm, parts, options.block))
-    end
-    if options.virtio_console then
-        check(require("vmm.virtio_console").add(vm, parts, options.virtio_console))
-    end
-    if options.rng then
-        local rng = check(core.virtio_rng { vm = vm, rate = options.rng.rate })
-        check(require("vmm.virtio").add(vm, parts, rng))
-    end
-    for _, nic in ipairs(options.net or {}) do
-        check(require("vmm.virtio_net").add(vm, parts, nic))
-    end
-    if options.vsock then
-        check(require("vmm.virtio_vsock").add(vm, parts, options.vsock))
-    end
-    if options.balloon then
-        check(require("vmm.virtio_balloon").add(vm, parts, options.balloon))
-    end
-    for _, folder in ipairs(options.share or {}) do
-        check(require("vmm.share").add(vm, parts, folder))
-    end
+    add_virtio(vm, parts, options)
     local rsdp, message, code = firmware.place(vm.memory, parts)
     check(rsdp ~= nil, message, code)
     if options.kernel then
