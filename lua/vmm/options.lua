@@ -118,6 +118,14 @@ local gdb = {
       help = "run no instruction before the debugger says so" },
 }
 
+-- How much of something a second.
+local MOST_BYTES, MOST_ITEMS = 1 << 50, 1 << 30
+
+local function rate(name, metavar, most, help)
+    return { name = name, type = "integer", metavar = metavar, min = 0, max = most, default = 0,
+        default_text = "0: no limit", help = help }
+end
+
 local block = {
     { name = "path", type = "path", metavar = "FILE", default_text = "none",
       help = "the disk, byte by byte: a file or a block device; never taken"
@@ -141,21 +149,15 @@ local block = {
     { name = "socket", type = "path", metavar = "PATH", default_text = "none",
       help = "instead of path: the socket of a daemon (vhost-user-blk) that"
         .. " runs already" },
-    { name = "bandwidth", type = "integer", metavar = "BYTES", min = 0,
-      max = 1 << 50, default = 0, default_text = "0: no limit",
-      help = "bytes a second at the most" },
-    { name = "iops", type = "integer", metavar = "N", min = 0, max = 1 << 30,
-      default = 0, default_text = "0: no limit",
-      help = "requests a second at the most" },
+    rate("bandwidth", "BYTES", MOST_BYTES, "bytes a second at the most"),
+    rate("iops", "N", MOST_ITEMS, "requests a second at the most"),
     { name = "burst", type = "number", metavar = "SECONDS", min = 0, max = 3600,
       default = 1, help = "how many seconds' worth of bandwidth and iops may"
         .. " come at once, after a rest" },
 }
 
 local rng = {
-    { name = "rate", type = "integer", metavar = "BYTES", min = 0,
-      max = 0xffffffff, default = 0, default_text = "0: no limit",
-      help = "bytes a second at the most" },
+    rate("rate", "BYTES", 0xffffffff, "bytes a second at the most"),
 }
 
 local net = {
@@ -187,18 +189,10 @@ local net = {
       help = "the largest packet, told to the guest" },
     { name = "pcap", type = "path", metavar = "FILE", default_text = "none",
       help = "write all frames to FILE, for tcpdump and Wireshark (up to 1 GiB)" },
-    { name = "rx_bandwidth", type = "integer", metavar = "BYTES", min = 0,
-      max = 1 << 50, default = 0, default_text = "0: no limit",
-      help = "bytes a second that the guest receives at the most" },
-    { name = "tx_bandwidth", type = "integer", metavar = "BYTES", min = 0,
-      max = 1 << 50, default = 0, default_text = "0: no limit",
-      help = "bytes a second that it sends at the most" },
-    { name = "rx_packets", type = "integer", metavar = "N", min = 0,
-      max = 1 << 30, default = 0, default_text = "0: no limit",
-      help = "packets a second that it receives at the most" },
-    { name = "tx_packets", type = "integer", metavar = "N", min = 0,
-      max = 1 << 30, default = 0, default_text = "0: no limit",
-      help = "packets a second that it sends at the most" },
+    rate("rx_bandwidth", "BYTES", MOST_BYTES, "bytes a second that the guest receives at the most"),
+    rate("tx_bandwidth", "BYTES", MOST_BYTES, "bytes a second that it sends at the most"),
+    rate("rx_packets", "N", MOST_ITEMS, "packets a second that it receives at the most"),
+    rate("tx_packets", "N", MOST_ITEMS, "packets a second that it sends at the most"),
     { name = "burst", type = "number", metavar = "SECONDS", min = 0, max = 3600,
       default = 1, help = "how many seconds' worth of them may come at once,"
         .. " after a rest" },

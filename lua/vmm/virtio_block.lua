@@ -7,6 +7,7 @@ local cmdline = require "vmm.boot.cmdline"
 local core = require "vmm.core"
 local faults = require "vmm.virtio_block_fault"
 local features = require "vmm.features"
+local limit = require "vmm.virtio_limit"
 local virtio = require "vmm.virtio"
 
 local block = {}
@@ -45,29 +46,21 @@ end
 
 local methods = core.classes["vmm.virtio"]
 
-local NS_PER_S = 1000000000
-
 -- ---- limits ----------------------------------------------------------------------------------
 
-local LIMITS = { "bandwidth", "iops", "burst" }
+local RATES = { "bandwidth", "iops" }
 
 --- disk:limit{ bandwidth = bytes a second, iops = requests a second, burst = seconds }: what is not
 -- named stays as it is, 0 is no limit. Returns all three.
 function methods.limit(disk, options)
     if disk.vm and disk.vm.closed then error("disk:limit: the VM is closed", 2) end
-    local bandwidth, iops, burst = disk:block_limits()
-    options = argument.options("disk:limit", options, LIMITS)
-    if next(options) ~= nil then
-        bandwidth = argument.integer("disk:limit: bandwidth", options.bandwidth or bandwidth, 0,
-            math.maxinteger)
-        iops = argument.integer("disk:limit: iops", options.iops or iops, 0, math.maxinteger)
-        local seconds = argument.seconds("disk:limit: burst", options.burst or burst / NS_PER_S)
-        argument.check(seconds >= 0 and seconds <= 3600, "disk:limit: burst", "0 to 3600 seconds",
-            seconds)
-        burst = math.floor(seconds * NS_PER_S)
-        disk:block_limit(bandwidth, iops, burst)
+    local bandwidth, iops, burst_ns = disk:block_limits()
+    local limits = limit.change("disk:limit", RATES, options,
+        { bandwidth = bandwidth, iops = iops, burst = limit.from_ns(burst_ns) })
+    if next(options or {}) ~= nil then
+        disk:block_limit(limits.bandwidth, limits.iops, limit.to_ns(limits.burst))
     end
-    return { bandwidth = bandwidth, iops = iops, burst = burst / NS_PER_S }
+    return limits
 end
 
 -- ---- disks -----------------------------------------------------------------------------------
@@ -145,7 +138,7 @@ function block.cmdline(kernel, disks)
     local text = kernel.cmdline
     local first = disks and disks[1]
     if not first or kernel.initrd or cmdline.has(text, "root=") then return text end
-    return cmdline.add(text, "root=/dev/vda " .. (said(first).readonly and "ro" or "rw"))
+    return cmdline.add(text, "root=/dev/vda " .. (first.readonly and "ro" or "rw"))
 end
 
 return block

@@ -6,6 +6,7 @@ local core = require "vmm.core"
 local link = require "vmm.link"
 local net_fault = require "vmm.net_fault"
 local station = require "vmm.station"
+local limit = require "vmm.virtio_limit"
 
 local net = {}
 
@@ -104,8 +105,7 @@ end
 
 -- ---- devices ---------------------------------------------------------------------------------
 
-local LIMITS = { "rx_bandwidth", "tx_bandwidth", "rx_packets", "tx_packets", "burst" }
-local NS_PER_S = 1000000000
+local RATES = { "rx_bandwidth", "tx_bandwidth", "rx_packets", "tx_packets" }
 
 local Nic = { __name = "vmm.nic" }
 Nic.__index = Nic
@@ -132,6 +132,15 @@ function Nic:fault(what)
     end)
 end
 
+local function set_limits(nic, limits)
+    for _, way in ipairs { "tx", "rx" } do
+        nic.virtio:net_limit(way, limits[way .. "_bandwidth"], limits[way .. "_packets"],
+            limit.to_ns(limits.burst))
+    end
+    for name, value in pairs(limits) do nic.limits[name] = value end
+    return limits
+end
+
 --- How much may be sent and received in a second, from now on: what is not named stays as it is,
 -- 0 is no limit.
 -- @param options  { rx_bandwidth =, tx_bandwidth = (bytes), rx_packets =, tx_packets =, burst =
@@ -139,20 +148,7 @@ end
 -- @return all five
 function Nic:limit(options)
     check_open(self, "limit")
-    options = argument.options("nic:limit", options or {}, LIMITS)
-    local limits = {}
-    for _, name in ipairs(LIMITS) do limits[name] = options[name] or self.limits[name] end
-    for _, name in ipairs { table.unpack(LIMITS, 1, 4) } do
-        argument.integer("nic:limit: " .. name, limits[name], 0, math.maxinteger)
-    end
-    local burst = argument.seconds("nic:limit: burst", limits.burst)
-    argument.check(burst >= 0 and burst <= 3600, "nic:limit: burst", "0 to 3600 seconds", burst)
-    for _, way in ipairs { "tx", "rx" } do
-        self.virtio:net_limit(way, limits[way .. "_bandwidth"], limits[way .. "_packets"],
-            math.floor(burst * NS_PER_S))
-    end
-    for name, value in pairs(limits) do self.limits[name] = value end
-    return limits
+    return set_limits(self, limit.change("nic:limit", RATES, options, self.limits))
 end
 
 --- What it has done: { mac =, backend =, link =, rx_frames =, rx_bytes =, rx_dropped =,
@@ -171,12 +167,6 @@ function Nic:receive(frame, timeout)
     if not self.station then error("nic:receive: only of a backend in Lua", 2) end
     if self.vm.closed then return nil, "the VM is closed", "closed" end
     return self.station:send(frame, timeout)
-end
-
-local function select_limits(options)
-    local limits = {}
-    for _, name in ipairs(LIMITS) do limits[name] = options[name] end
-    return limits
 end
 
 --- Makes the device of one option and puts it into the machine; vm.nics lists them.
@@ -200,7 +190,7 @@ function net.add(vm, parts, options)
         station = kind == "lua" and more or nil,
         limits = {},
     }, Nic)
-    nic:limit(select_limits(options))
+    set_limits(nic, limit.change("nic:limit", RATES, nil, options))
     local ok
     ok, message, code = require("vmm.virtio").add(vm, parts, virtio)
     if not ok then return nil, message, code end
