@@ -72,6 +72,8 @@ $(call block,symbols,src/symbols/*.c src/lua/symbols.c src/lua/types.c, \
 	symbols* kallsyms* types*)
 $(call block,gdb,,lua/vmm/gdb.lua lua/vmm/gdb/*.lua,,,socket debug)
 $(call block,guests,,lua/vmm/guests.lua lua/vmm/initramfs.lua lua/vmm/cpio.lua)
+$(call block,scenario,,lua/vmm/scenario/*.lua lua/vmm/guest.lua lua/vmm/guest/*.lua \
+	lua/vmm/test/*.lua lua/vmm/report/*.lua,,,guests)
 $(call block,lab,,lua/vmm/lab.lua lua/vmm/lab/*.lua,,,guests)
 
 # The files that include vmm_features.h: all that is compiled anew for another choice.

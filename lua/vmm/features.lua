@@ -43,6 +43,7 @@ local GIVES = {
     disassemble = { "vmm.inspect.disassemble" },
     gdb = { "vmm.gdb" },
     guests = { "vmm.guests", "vmm.initramfs", "vmm.cpio" },
+    scenario = { "vmm.scenario", "vmm.guest" },
     lab = { "vmm.lab" },
 }
 

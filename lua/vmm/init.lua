@@ -71,6 +71,8 @@ local LATER = {
     cpuid = { "vmm.x86.cpuid" },
     msrs = { "vmm.x86.msrs" },
     metrics = { "vmm.metrics" },
+    scenario = { "vmm.scenario" },
+    guest = { "vmm.guest" },
     json = { "vmm.json" },
 }
 

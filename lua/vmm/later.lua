@@ -23,6 +23,7 @@ local LATER = {
         "current", "per_cpu", "tasks", "modules" },
     { class = "vm", module = "vmm.inspect.backtrace", feature = "symbols", "backtrace" },
     { class = "vm", module = "vmm.symbol_file", feature = "symbols", "write_symbols" },
+    { class = "vm", module = "vmm.scenario", feature = "scenario", "boot" },
     { class = "vm", module = "vmm.inspect.disassemble", feature = "disassemble", "disassemble" },
 }
 
