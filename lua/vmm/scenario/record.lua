@@ -51,7 +51,7 @@ function record.emit(event)
     run.file:flush()
 end
 
--- From now on events are of this test (nil: of none), whose artefacts go to a folder (nil: nowhere).
+-- From now on events are of this test (nil: of none), whose artefacts go to a folder, if any.
 function record.test(id, directory)
     if not run then return end
     run.test, run.directory, run.steps = id, directory, 0
