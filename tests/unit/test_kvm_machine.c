@@ -275,12 +275,13 @@ static void a_machine_may_be_freed_while_a_device_asks_for_its_end(void **state)
     static const struct vmm_region_ops region = {late_read, late_write, 1};
     static const struct vmm_device_ops ops = {.name = "late",
                                               .destroy = late_destroy};
-    struct late_device *late = calloc(1, sizeof(*late));
     struct host host;
     sem_t written;
 
+    begin(&host, code, sizeof(code), 2); /* skips the test without KVM */
+    struct late_device *late = calloc(1, sizeof(*late));
+    assert_non_null(late);
     sem_init(&written, 0, 0);
-    begin(&host, code, sizeof(code), 2);
     late->written = &written;
     vmm_machine_power_line(host.machine, &late->power);
     vmm_device_init(&late->device, &ops, &region, 1);

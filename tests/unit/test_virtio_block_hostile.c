@@ -168,20 +168,30 @@ static void a_status_byte_that_is_read_only_needs_a_reset(void **state)
 static void a_request_that_is_rewritten_is_done_as_it_was(void **state)
 {
     static const struct virtio_blk_outhdr other = {VIRTIO_BLK_T_OUT, 0, 5};
+    static const struct vmm_block_fault hold = {
+        .ops = 1 << VMM_BLOCK_READ,
+        .last = UINT64_MAX,
+        .nth = 1,
+        .times = 1,
+        .delay_ns = UINT64_C(3600000000000),
+    };
     struct disk *d = *state;
     struct driver *driver = &d->host.driver;
+    unsigned held;
     uint32_t id, len;
 
-    d->config.threads = true; /* they answer by a turn of the loop's */
+    d->config.threads = true;
     start(state);
+    MUST(vmm_virtio_block_fault(d->host.virtio, &hold, &held, NULL));
     disk_fill(d, 0xee, 2 * SECTOR);
     disk_offer(d, VIRTIO_BLK_T_IN, 1, BUFFER, SECTOR, IN);
-    vmm_loop_step(d->host.loop, 0);
+    serve(&d->host);
     assert_int_equal(disk_status(d), 0xee);
     MUST(vmm_memory_write(driver->memory, HEADER, &other, sizeof(other)));
     driver_desc(driver, 0, HEADER, 0, OUT, 7);
     driver_desc(driver, 1, BUFFER + SECTOR, SECTOR, OUT, 0xffff);
     driver_desc(driver, 2, BUFFER + SECTOR, 1, VRING_DESC_F_WRITE, 1);
+    vmm_virtio_block_fault_remove(d->host.virtio, held);
     disk_await(d, &id, &len);
     assert_int_equal(id, 0);
     assert_int_equal(len, SECTOR + 1);
