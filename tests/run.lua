@@ -12,8 +12,9 @@ package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
 local guests = require "vmm.guests"
 local process = require "vmm.process"
 
--- Fewer tests than this have not been the whole of them.
-local MINIMUM = 6400
+-- Fewer tests than this have not been the whole of them: on a host with KVM, and without, where
+-- programs of the host and what needs sanitizers beside KVM are skipped by name.
+local MINIMUM, MINIMUM_WITHOUT_KVM = 6400, 5900
 
 -- Seconds that nothing here should come near; a test has its own, shorter limit.
 local UNIT_LIMIT, FUZZ_LIMIT, SPEC_LIMIT = 300, 1800, 1800
@@ -273,9 +274,11 @@ end
 
 local function report(whole)
     local ran = counts.pass + counts.fail
-    if whole and ran < MINIMUM then
+    local _, kvm = host_abilities()
+    local minimum = kvm and MINIMUM or MINIMUM_WITHOUT_KVM
+    if whole and ran < minimum then
         record("fail", "tests/run.lua", "number of tests",
-            ("%d ran, at least %d expected"):format(ran, MINIMUM))
+            ("%d ran, at least %d expected"):format(ran, minimum))
     end
     for _, line in ipairs(skipped) do
         say("  SKIPPED %s", line)

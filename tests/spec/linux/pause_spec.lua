@@ -90,6 +90,17 @@ describe("Linux's CLOCK_MONOTONIC", function()
             ("%g s in the guest, %g to %g s outside"):format(guest, least - stood, most - stood))
     end)
 
+    it("leaps ahead when it is stepped, and what was waited for is due", function()
+        linux.run(vm, "sleep 3000 & until grep -q nanosleep /proc/$!/wchan; do :; done")
+        local first = read_clocks(vm)
+        assert(vm:step_clock(3600))
+        local guest, least, most = went(first, read_clocks(vm))
+        assert.is_true(within(guest - 3600, least, most),
+            ("%g s in the guest, %g to %g s outside"):format(guest, least, most))
+        assert.matches("slept well$", linux.run(vm, "wait $! && echo slept well"))
+        assert.equal("", linux.run(vm, COMPLAINTS))
+    end)
+
     it("loses nothing when an idle guest's time stands still again and again", function()
         local first, all = read_clocks(vm), 0
         for _ = 1, 50 do

@@ -1,7 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- What `make install` leaves serves others: a stock lua5.4, and C programs by pkg-config.
 
+local host = require "tests.spec.support.host"
 local process = require "vmm.process"
+
+local it_with_kvm = host.with_kvm(it, pending)
 
 local LIBVMM = [[
 #include <stdio.h>
@@ -225,7 +228,7 @@ describe("what is installed", function()
         end)
     end
 
-    it("has doors for C modules: our objects out, their devices in", function()
+    it_with_kvm("has doors for C modules: our objects out, their devices in", function()
         compile("doors.so", MODULE, "-shared -fPIC $(pkg-config --cflags vmm-lua) "
             .. "-I/usr/include/lua5.4")
         local script <close> = assert(io.open(root .. "/doors.lua", "w"))
@@ -303,20 +306,20 @@ describe("an example in C", function()
     for _, compiler in ipairs { "gcc", "clang" } do
         local cc = ("%s -Wall -Wextra -Werror"):format(compiler)
 
-        it("hello.c says hello from a guest, by " .. compiler, function()
+        it_with_kvm("hello.c says hello from a guest, by " .. compiler, function()
             assert.equal("", run(cc .. " hello.c $(pkg-config --cflags --libs vmm) -o hello"))
             assert.equal("Hello from C\nthe guest ended: halt\n", run "timeout 20 ./hello")
             assert.equal("", run "ldd hello | grep -i lua; :")
         end)
 
-        it("frontend.c boots a kernel, by " .. compiler, function()
+        it_with_kvm("frontend.c boots a kernel, by " .. compiler, function()
             assert.equal("",
                 run(cc .. " frontend.c $(pkg-config --cflags --libs vmm-lua) -o frontend"))
             assert.equal("Hello from a guest\nPASS\n",
                 run "timeout 20 ./frontend $guests/hello.elf")
         end)
 
-        it("own-vmm runs its script with its device, by " .. compiler, function()
+        it_with_kvm("own-vmm runs its script with its device, by " .. compiler, function()
             assert.equal("", run(([[
                 cd own-vmm && make -s CC=%s CFLAGS="-Wall -Wextra -Werror" -B]]):format(compiler)))
             assert.equal("the guest counted to 42 and ended: halt\n",
@@ -324,7 +327,7 @@ describe("an example in C", function()
         end)
     end
 
-    it("own-vmm's device serves the stock program as a module", function()
+    it_with_kvm("own-vmm's device serves the stock program as a module", function()
         assert.equal("", run "cd own-vmm && make -s abacus.so dice.so")
         assert.equal("the guest counted to 42 and ended: halt\n",
             run [[cd own-vmm && LUA_CPATH="./?.so;;" timeout 20 $program boot.lua]])

@@ -20,7 +20,7 @@ end
 -- its way 10 ms after bash has ended.
 local END = "[end of the session]"
 
--- Starts bash with the text of a script on a new terminal; it ends after `seconds` (30) at the
+-- Starts bash with the text of a script on a new terminal; it ends after `seconds` (60) at the
 -- latest, which the next expect reports.
 function pty.open(text, seconds)
     local directory = os.tmpname()
@@ -33,7 +33,8 @@ function pty.open(text, seconds)
     local self = setmetatable({ directory = directory, seen = "" }, pty)
     self.output = assert(io.popen(
         ("timeout -k 1 %d script -qefc 'bash %s/script' /dev/null <%s/keys 2>&1"):format(
-            seconds or 30, directory, directory)))
+            seconds or 60, directory, directory)))
+    self.started = os.time()
     self.output:setvbuf "no"
     self.keys = assert(io.open(directory .. "/keys", "w"))
     self.keys:setvbuf "no"
@@ -55,8 +56,10 @@ function pty:expect(pattern)
         if not results[1] then
             local char = self.output:read(1)
             if not char then
-                error(("the session ended without %q; it showed:\n%s"):format(pattern, self.seen),
-                    2)
+                local _, how, code = self.output:close()
+                self.output = nil
+                error(("the session ended (%s %d) after %d s without %q; it showed:\n%s"):format(
+                    how, code, os.time() - self.started, pattern, self.seen), 2)
             end
             self.seen = self.seen .. char
         end
@@ -83,7 +86,7 @@ end
 
 function pty:__close()
     self.keys:close()
-    self.output:close()
+    if self.output then self.output:close() end
     os.execute("rm -r " .. self.directory)
 end
 
