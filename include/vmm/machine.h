@@ -63,6 +63,16 @@ VMM_API int vmm_machine_resume(struct vmm_machine *machine);
 VMM_API int vmm_machine_stand_still(struct vmm_machine *machine,
                                     uint64_t *by_ns, struct vmm_error *err);
 
+/*
+ * Of a paused machine, before it is resumed: have the guest's time leap ahead:
+ * kvmclock, TSCs, and the timers of local APICs that wait for a TSC deadline.
+ * (PIT, counting timers and the RTC stay as they are.)  Nothing happens before
+ * the first instruction.  -EBUSY while a vCPU runs; -ENOTSUP, and nothing is
+ * changed, where KVM cannot move a TSC.
+ */
+VMM_API int vmm_machine_step_time(struct vmm_machine *machine, uint64_t by_ns,
+                                  struct vmm_error *err);
+
 /* How it ended. */
 enum vmm_stop_reason {
     VMM_STOP_NONE, /* it has not */

@@ -34,6 +34,17 @@ function vm:resume(options) end
 ---@return number? seconds, string? message, string? code
 function vm:stand_still() end
 
+---Of a paused VM: time leaps ahead, of kvmclock, the TSCs and timers that wait for a TSC deadline.
+---@param seconds number  0 to 1e9
+---@return true? ok, string? message, string? code
+function vm:step_time(seconds) end
+
+---Has the guest's clocks leap ahead: what it has waited for until then is due.  A VM that is paused
+---stays so, else it is for a moment.  The real-time clock (CMOS) stays the host's.
+---@param seconds number  0 to 1e9
+---@return true? ok, string? message, string? code  "ENOTSUP": KVM cannot move a TSC
+function vm:step_clock(seconds) end
+
 ---A non-maskable interrupt for every vCPU, or for the one of this index. A paused one gets it when it
 ---goes on. Linux logs it, or panics with unknown_nmi_panic.
 ---@param index? integer  in vm.vcpus

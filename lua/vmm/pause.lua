@@ -46,4 +46,19 @@ function methods.resume(vm, options)
     return true, stood
 end
 
+local STEP_PAUSE_SECONDS = 10
+
+-- vm:step_clock(seconds) -> true, or nil, message, code: the guest's clocks leap ahead, and what it
+-- has waited for until then is due. A VM that is paused stays so.
+function methods.step_clock(vm, seconds)
+    argument.seconds("vm:step_clock: seconds", seconds)
+    argument.check(seconds >= 0, "vm:step_clock: seconds", "at least 0", seconds)
+    local was_paused = vm.vcpus[1].state == "paused"
+    local ok, message, code = vm:pause(STEP_PAUSE_SECONDS)
+    if not ok then return nil, message, code end
+    ok, message, code = vm:step_time(seconds)
+    if not was_paused then vm:resume() end
+    return ok, message, code
+end
+
 return methods

@@ -96,7 +96,8 @@ int vmm_vcpu_paused_clock(struct vmm_vcpu *vcpu, uint64_t *ns,
     return r;
 }
 
-/* ---- setting back -------------------------------------------------------- */
+/* ---- setting back, or ahead ------------------------------------------------
+ */
 
 /*
  * The clock goes on while it is read and set.  How far it was set back is what
@@ -128,6 +129,25 @@ int vmm_vm_set_clock_back(struct vmm_vm *vm, uint64_t to_ns, uint64_t *by_ns,
     return 0;
 }
 
+int vmm_vm_set_clock_ahead(struct vmm_vm *vm, uint64_t by_ns,
+                           struct vmm_error *err)
+{
+    struct kvm_clock_data clock = {0};
+    uint64_t now = 0;
+
+    vmm_error_clear(err);
+    int r = get_clock(vm, &now);
+    if (r == 0) {
+        clock.clock = now + by_ns;
+        if (ioctl(vm->fd, KVM_SET_CLOCK, &clock) < 0)
+            r = -errno;
+    }
+    if (r < 0)
+        return vmm_error_set(err, -r, "KVM can't set the VM's clock ahead: %s",
+                             strerror(-r));
+    return 0;
+}
+
 /* KVM has computed when the deadline comes with the offset of that time: given
  * it anew, it computes it anew.  One that has passed comes at once; 0 is none,
  * or another mode of the timer. */
@@ -144,8 +164,8 @@ static int renew_deadline(struct vmm_vcpu *vcpu, struct vmm_error *err)
  * From the offset as noted: where the host's TSC is unstable, KVM has the
  * guest's stand still while the vCPU does not run, and only later catch up.
  */
-int vmm_vcpu_set_tsc_back(struct vmm_vcpu *vcpu, uint64_t by_ns,
-                          struct vmm_error *err)
+static int move_tsc(struct vmm_vcpu *vcpu, uint64_t by_ns, bool ahead,
+                    struct vmm_error *err)
 {
     uint32_t khz;
     size_t size = sizeof(khz);
@@ -153,15 +173,27 @@ int vmm_vcpu_set_tsc_back(struct vmm_vcpu *vcpu, uint64_t by_ns,
     int r = vmm_vcpu_get_state(vcpu, "tsc_khz", &khz, &size, err);
     if (r < 0)
         return r;
-    /* Both wrap around, as the TSC does. */
     uint64_t ticks =
         by_ns / NS_PER_MS * khz + by_ns % NS_PER_MS * khz / NS_PER_MS;
-    uint64_t offset = vcpu->paused_offset - ticks;
+    /* Both wrap around, as the TSC does. */
+    uint64_t offset = vcpu->paused_offset + (ahead ? ticks : -ticks);
     r = vmm_vcpu_set_state(vcpu, "tsc_offset", &offset, sizeof(offset), err);
     if (r < 0)
         return r;
     vcpu->paused_offset = offset;
     return renew_deadline(vcpu, err);
+}
+
+int vmm_vcpu_set_tsc_back(struct vmm_vcpu *vcpu, uint64_t by_ns,
+                          struct vmm_error *err)
+{
+    return move_tsc(vcpu, by_ns, false, err);
+}
+
+int vmm_vcpu_set_tsc_ahead(struct vmm_vcpu *vcpu, uint64_t by_ns,
+                           struct vmm_error *err)
+{
+    return move_tsc(vcpu, by_ns, true, err);
 }
 
 bool vmm_vcpu_timer_counts(struct vmm_vcpu *vcpu)

@@ -150,6 +150,7 @@ int trace_take(lua_State *L);
 int vm_new(lua_State *L); /* kvm:create_vm{...} */
 /* vm:device{...}, vm:attach(...), vm:create_console{...} */
 int vm_stand_still(lua_State *L);
+int vm_step_time(lua_State *L);
 /* vm:device{...}, vm:tap{...}, vm:doorbell{...}, vm:attach(...),
  * vm:create_console{...} */
 int lua_device_new(lua_State *L);

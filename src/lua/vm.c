@@ -366,6 +366,7 @@ void vm_open(lua_State *L)
         {"pause", vm_pause},
         {"resume", vm_resume},
         {"stand_still", vm_stand_still},
+        {"step_time", vm_step_time},
         {"stop", vm_stop},
         {"stopped", vm_stopped},
         {"stopped_fd", vm_stopped_fd},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
-/* The guest's time stands still across a pause: the order of its parts. */
+/* The guest's time stands still across a pause, or leaps: the order of its
+ * parts. */
 #include <linux/kvm.h>
 
 #include "kvm/time.h"
@@ -96,4 +97,21 @@ int vmm_machine_stand_still(struct vmm_machine *machine, uint64_t *by_ns,
     if (!rc)
         rc = set_timers_back(machine, err);
     return rc ? rc : restart_pit(machine->vm, err);
+}
+
+int vmm_machine_step_time(struct vmm_machine *machine, uint64_t by_ns,
+                          struct vmm_error *err)
+{
+    uint64_t clock;
+
+    vmm_error_clear(err);
+    int rc = find_pause(machine, &clock, err);
+    if (rc || !clock)
+        return rc;
+    rc = try_tsc(machine->vcpus[0]->vcpu, err);
+    if (!rc)
+        rc = vmm_vm_set_clock_ahead(machine->vm, by_ns, err);
+    for (size_t i = 0; i < machine->vcpu_count && !rc; i++)
+        rc = vmm_vcpu_set_tsc_ahead(machine->vcpus[i]->vcpu, by_ns, err);
+    return rc;
 }
