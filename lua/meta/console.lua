@@ -36,30 +36,62 @@ function vmm.pvpanic(options) end
 ---@return vmm.console? console, string? message, string? code
 function vmm.console(vm, options) end
 
+---What a dialogue waits for: a Lua pattern, plain text, a POSIX extended regular expression (in the
+---locale C; "." matches neither a newline nor a NUL, "^" and "$" match at lines), or a list of them,
+---of which the one that shows first counts, of those at the same byte the first in the list.
+---@alias vmm.expected vmm.expected.one|vmm.expected.one[]
+---@alias vmm.expected.one string|{ pattern: string }|{ plain: string }|{ regex: string }
+
 ---@class vmm.console
 ---@field path? string  of a pty or unix socket
 ---@field core vmm.console.core
+---@field log vmm.klog  the kernel's lines, once split_log is on
+---@field lines { time: number, text: string }[]  the transcript, kernel lines and all
 local console = {}
----Waits for a Lua pattern in the output that no expect has consumed yet; of more than 1 MiB, the
----newest.  Raises an error object whose text names the pattern, the limit, the VM's state and the
----last lines.
----@param pattern string
----@param options? { timeout?: number }  60 s, times VMM_TIMEOUT_SCALE
----@return { before: string, match: string, [integer]: string }
-function console:expect(pattern, options) end
----The same, returning nil, error object, "timeout" or "ended".
----@param pattern string
----@param options? { timeout?: number }
----@return { before: string, match: string, [integer]: string }?, any, string?
-function console:try_expect(pattern, options) end
----Sends bytes; waits while the guest's input is full.
+---Waits for what is expected in the output that no expect has consumed yet; of more than 1 MiB, the
+---newest.  Consumes all up to its end.  never: ends the wait at once when it shows first.
+---Raises an error object whose text names what was expected, the limit, the VM's state and the
+---last lines; of a scenario's VM, also the failure that was detected meanwhile.
+---@param expected vmm.expected
+---@param options? { timeout?: number, never?: vmm.expected }  60 s, times VMM_TIMEOUT_SCALE
+---@return { before: string, match: string, index: integer, [integer]: string }
+function console:expect(expected, options) end
+---The same, returning nil, error object, "timeout", "never", "ended" or "failed".
+---@param expected vmm.expected
+---@param options? { timeout?: number, never?: vmm.expected }
+---@return { before: string, match: string, index: integer, [integer]: string }?, any, string?
+function console:try_expect(expected, options) end
+---Waits until the guest has been silent for quiet seconds (0.5), or has ended; consumes and returns
+---its output.  Both times are multiplied by VMM_TIMEOUT_SCALE.  Raises as expect does.
+---@param options? { quiet?: number, timeout?: number }
+---@return string
+function console:settle(options) end
+---The same, returning nil, error object, "timeout" or "failed".
+---@param options? { quiet?: number, timeout?: number }
+---@return string?, any, string?
+function console:try_settle(options) end
+---Sends bytes; waits while the guest's input is full.  pace: seconds (times VMM_TIMEOUT_SCALE)
+---between two bytes, for a guest that loses what comes faster than it reads.
 ---@param bytes string
+---@param options? { pace?: number }
 ---@return true? ok, string? message, string? code
-function console:send(bytes) end
+function console:send(bytes, options) end
 ---Sends a line, ended by what the Enter key sends.
 ---@param text string
+---@param options? { pace?: number }
 ---@return true? ok, string? message, string? code
-function console:send_line(text) end
+function console:send_line(text, options) end
+---Sends what a key sends: "c" for Ctrl-C, or one by its name: "esc", "tab", "up", "f1", ...
+---@param key string
+---@return true? ok, string? message, string? code
+function console:control(key) end
+---From now on lines of the kernel's log ("[    1.234567] text", "<6>[    1.234567] text") go to
+---console.log and not to the dialogue, which they may cut anywhere.  "leveled": only those with a
+---level; without that, too, they are the only ones from the first of them on (a console has one
+---format; what dmesg prints has none).  What may become such a line is held until its next bytes
+---tell, and shown after 0.1 s; call it before the VM starts.
+---@param how boolean|"leveled"
+function console:split_log(how) end
 ---What no expect has consumed yet; of more than 1 MiB, the newest.
 ---@return string
 function console:output() end
@@ -72,6 +104,23 @@ function console:tail(count) end
 ---@param text string
 ---@return string?
 function console:find_line(text) end
+
+---The kernel's log on a console.
+---@class vmm.klog
+local klog = {}
+---The lines so far, oldest first: seconds since the VM's start, the kernel's own, the level where the
+---kernel tells it.  Of more than 5000 lines or 1 MiB, the newest.
+---@return { time: number, stamp: number, level?: integer, text: string }[]
+function klog:lines() end
+---The last lines with their times.
+---@param count? integer  40
+---@return string
+function klog:tail(count) end
+---Has a function called for each line to come, on the script's thread while it waits; it may not
+---wait itself.  subscription:remove() ends it.
+---@param fn fun(line: { time: number, stamp: number, level?: integer, text: string })
+---@return { remove: fun(self) } subscription
+function klog:on_line(fn) end
 
 ---What is below: bytes in and out.  An on_event of vm:create_console gets bits of core.CONSOLE_*.
 ---@class vmm.console.core

@@ -1,77 +1,35 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
--- The dialogue with a guest over its serial console: expect, send, the transcript.
+-- A console: where it goes, the output that no expect has consumed, the kernel's log in it.
+-- (vmm.dialogue is what one says to a guest on it.)
 
 local argument = require "vmm.argument"
 local core = require "vmm.core"
+local dialogue = require "vmm.dialogue"
+local klog = require "vmm.klog"
 local sched = require "vmm.sched"
 local terminal = require "vmm.terminal"
+local transcript = require "vmm.transcript"
 
 local Console = { __name = "vmm.console" }
 Console.__index = Console
+
+for name, method in pairs(dialogue) do
+    Console[name] = method
+end
 
 local console = {}
 
 local CAPTURE_BYTES = 1 << 20 -- what the core keeps, should the script be busy
 local PENDING_BYTES = 1 << 20 -- what expect looks through at the most
-local LINES_KEPT = 1000
-local LINE_BYTES = 4096 -- where a line without an end is broken
-local LINES_BYTES = 1 << 20 -- of all lines together
 local LINES_SHOWN = 40
-local SHOWN_BYTES = 16384 -- of the last lines in an error
-local EXPECT_SECONDS = 60
+
+-- How long what may be the beginning of a kernel's line is not shown, unless what comes decides.
+local HOLD_SECONDS = 0.1
 
 -- Kernel messages that say how a guest ended.
 console.PANIC = "Kernel panic - not syncing"
 console.PANIC_END = "---[ end Kernel panic"
 console.HALTED = "reboot: System halted"
-
--- Appends to the last line, or begins one; it ends at LINE_BYTES at the latest.
-local function add_piece(self, text, ended, time)
-    local last = self.lines[#self.lines]
-    if last and not last.ended and not last.broken then
-        last.text = last.text .. text
-    else
-        last = { time = time - self.started, text = text }
-        self.lines[#self.lines + 1] = last
-    end
-    last.ended = ended
-    last.broken = not ended and #last.text >= LINE_BYTES
-    self.lines_bytes = self.lines_bytes + #text
-end
-
--- Adds a text without a newline in it, broken into lines of LINE_BYTES.
-local function add_line(self, text, ended, time)
-    local last = self.lines[#self.lines]
-    local goes_on = last and not last.ended and not last.broken
-    local room = LINE_BYTES - (goes_on and #last.text or 0)
-    while #text > room do
-        add_piece(self, text:sub(1, room), false, time)
-        text, room = text:sub(room + 1), LINE_BYTES
-    end
-    add_piece(self, text, ended, time)
-end
-
--- Forgets the oldest lines, once there is twice as much as is kept.
-local function forget_lines(self)
-    local lines = self.lines
-    if #lines <= 2 * LINES_KEPT and self.lines_bytes <= 2 * LINES_BYTES then return end
-    local first, bytes = #lines + 1, 0
-    while first > 1 and #lines - first + 1 < LINES_KEPT do
-        local more = bytes + #lines[first - 1].text
-        if more > LINES_BYTES then break end
-        first, bytes = first - 1, more
-    end
-    self.lines = table.move(lines, first, #lines, 1, {})
-    self.lines_bytes = bytes
-end
-
--- Adds captured bytes to the lines of the transcript, time-stamped.
-local function add_lines(self, bytes, time)
-    for text, ending in bytes:gmatch "([^\n]*)(\n?)" do
-        if text ~= "" or ending ~= "" then add_line(self, text, ending ~= "", time) end
-    end
-    forget_lines(self)
-end
 
 -- The output that no expect has consumed yet.
 local function pending(self)
@@ -83,9 +41,19 @@ local function pending(self)
 end
 
 local function add_pending(self, bytes)
+    if bytes == "" then return end
     self.pieces[#self.pieces + 1] = bytes
     self.pieces_bytes = self.pieces_bytes + #bytes
+    self.total = self.total + #bytes
     if self.pieces_bytes > 2 * PENDING_BYTES then pending(self) end
+end
+
+-- Adds output to the dialogue, without what is the kernel's.
+local function add_output(self, bytes, time)
+    if not self.splitter then return add_pending(self, bytes) end
+    local held = self.splitter.held
+    add_pending(self, self.splitter:feed(bytes, time - self.started))
+    if self.splitter.held ~= held then self.held_since = core.now() end
 end
 
 -- Takes what the core has captured since the last time; from a guest that goes on and on, no
@@ -97,8 +65,9 @@ function Console:pull()
         if bytes == "" then return end
         self.position = position
         taken = taken + #bytes
-        add_pending(self, bytes)
-        add_lines(self, bytes, time)
+        add_output(self, bytes, time)
+        transcript.add(self, bytes, time)
+        self.log:deliver()
         if self.sink then sched.call(self.sink, bytes) end
     end
 end
@@ -128,138 +97,77 @@ end
 -- it.
 function Console:output()
     self:pull()
+    return self:shown()
+end
+
+-- ---- for the dialogue -------------------------------------------------------------------
+
+-- What is held because it may become a line of the kernel's, and until when; or nil.
+function Console:held_until()
+    if not self.splitter or self.splitter.held == "" then return nil end
+    return self.held_since + sched.scaled(HOLD_SECONDS)
+end
+
+-- The output that can be consumed. What is held is shown in the end, for a prompt may look like
+-- that, but is held on: what comes next may still tell.
+function Console:shown()
+    local due = self:held_until()
+    if due and core.now() >= due then return pending(self) .. self.splitter.held end
     return pending(self)
 end
 
--- ---- expect -----------------------------------------------------------------------------
-
-local ExpectError = { __name = "vmm.expect_error" }
-
-function ExpectError:__tostring()
-    return ("%s: expected %q, %s after %.1f s (limit %g s); the VM is %s; last lines:\n%s"):format(
-        self.vm,
-        self.pattern,
-        self.why,
-        self.elapsed,
-        self.timeout,
-        self.state,
-        self.tail == "" and "(the console is silent)" or self.tail
-    )
-end
-
-local function state_of(vm)
-    if vm.closed then return "closed" end
-    local stop = vm:stopped()
-    if stop then
-        return "ended: " .. stop.reason .. (stop.text ~= "" and " (" .. stop.text .. ")" or "")
-    end
-    local state = vm.vcpus and vm.vcpus[1] and vm.vcpus[1].state or "none"
-    return state == "none" and "not started" or state
-end
-
--- A match as { before =, match =, captures... }, consumed from the pending output; or nil.
-local function match(self, pattern)
-    local output = pending(self)
-    local results = table.pack(output:find(pattern))
-    local first, last = results[1], results[2]
-    if not first then return nil end
-    local found = {
-        before = output:sub(1, first - 1),
-        match = output:sub(first, last),
-    }
-    table.move(results, 3, results.n, 1, found)
-    self.pieces = { output:sub(last + 1) }
+-- Consumes the first bytes of what is shown.
+function Console:consume(count)
+    local text = pending(self)
+    self.pieces = { text:sub(count + 1) }
     self.pieces_bytes = #self.pieces[1]
-    return found
+    if count > #text then add_pending(self, self.splitter:release(count - #text)) end
 end
 
--- Output may still be on its way from the device when the VM has ended.
-local function drain(self)
-    if self.drained or self.vm.closed then return end
-    self.drained = true
-    self.core:flush(1)
+-- Takes what the VM has printed in the end: it has ended.
+function Console:finish()
     self:pull()
+    if not self.splitter then return end
+    add_pending(self, self.splitter:finish())
+    self.log:deliver()
 end
 
-local function check_expect(what, pattern, options)
-    argument.type(what .. ": pattern", pattern, "string", 4)
-    options = argument.options(what, options, { "timeout" }, 4)
-    return options
+-- How many want to hear of output at once changes: then the script's thread is woken for it.
+function Console:want_output(change)
+    self.wanted = self.wanted + change
+    if not self.vm.closed then self.core:notify_output(self.wanted > 0) end
 end
 
--- Waits until a Lua pattern shows in the output that no expect has consumed yet (of more than
--- 1 MiB the newest).
--- options: timeout in seconds (60), times VMM_TIMEOUT_SCALE.
--- Returns { before =, match =, [1] = first capture, ... }, or nil, error object, code: "timeout",
--- or "ended" when the guest has ended without it.
-function Console:try_expect(pattern, options)
-    options = check_expect("console:try_expect", pattern, options)
-    local timeout = sched.scaled(options.timeout or EXPECT_SECONDS)
-    local start = core.now()
-    self.vm:watch_end()
-    self.waiting = self.waiting + 1
-    if not self.vm.closed then self.core:notify_output(true) end
-    local found, why, code = sched.wait(function()
-        self:pull()
-        local found = match(self, pattern)
-        if found then return found end
-        if self.vm.closed or self.vm:stopped() then
-            drain(self)
-            return match(self, pattern) or false, "the guest ended", "ended"
-        end
-    end, timeout)
-    self.waiting = self.waiting - 1
-    if self.waiting == 0 and not self.sink and not self.vm.closed then
-        self.core:notify_output(false)
-    end
-    if found then return found end
-    return nil,
-        setmetatable({
-            code = code,
-            vm = self.name,
-            pattern = pattern,
-            why = why == "timeout" and "timed out" or why,
-            timeout = timeout,
-            elapsed = core.now() - start,
-            state = state_of(self.vm),
-            tail = self:tail():sub(-SHOWN_BYTES),
-        }, ExpectError),
-        code
+local listening = {
+    __close = function(self)
+        self.console:want_output(-1)
+    end,
+}
+
+-- Has output wake the script's thread until the value that it returns is closed.
+function Console:listen()
+    self:want_output(1)
+    return setmetatable({ console = self }, listening)
 end
 
--- The same, raising the error object.
-function Console:expect(pattern, options)
-    check_expect("console:expect", pattern, options)
-    local found, err = self:try_expect(pattern, options)
-    if not found then error(err, 2) end
-    return found
+-- ---- the kernel's log -------------------------------------------------------------------
+
+-- From now on lines of the kernel's log go to console.log, not to the dialogue, which they may
+-- cut anywhere.
+--   how  true; "leveled" when all of them have a level ("<6>", by console_msg_format=syslog), so
+--        that what dmesg prints is the dialogue's; false: no longer
+function Console:split_log(how)
+    local valid = how == true or how == false or how == "leveled"
+    argument.check(valid, "console:split_log: how", 'true, false or "leveled"', how)
+    self:pull()
+    if self.splitter then add_pending(self, self.splitter:finish()) end
+    self.splitter = how and klog.splitter(function(line)
+        self.log:add(line)
+    end, how == "leveled") or nil
+    self.log:deliver()
 end
 
--- ---- send -------------------------------------------------------------------------------
-
--- Sends bytes to the guest; waits while its input is full.
--- Returns true, or nil, message, "closed" when the guest ends meanwhile.
-function Console:send(bytes)
-    argument.type("console:send: bytes", bytes, "string")
-    local at = 1
-    self.vm:watch_end()
-    return sched.wait(function()
-        if self.vm.closed or self.vm:stopped() then return false, "the guest ended", "closed" end
-        -- Only what was refused is told of when there is room.
-        local taken
-        repeat
-            taken = self.core:input(bytes:sub(at, at + 65535))
-            at = at + taken
-        until taken == 0
-        return at > #bytes or nil
-    end)
-end
-
--- Sends a line, ended by what the Enter key sends.
-function Console:send_line(text)
-    argument.type("console:send_line: text", text, "string")
-    return self:send(text .. "\r")
-end
+-- ---- its size ---------------------------------------------------------------------------
 
 local SIZE_MAX = 65535
 
@@ -324,7 +232,8 @@ local function connect(self, spec)
     if spec == "capture" then return true end
     if type(spec) == "function" then
         self.sink = spec
-        return self.core:notify_output(true)
+        self:want_output(1)
+        return true
     end
     if spec == "pty" then
         local message, code
@@ -352,9 +261,11 @@ function console.new(vm, options)
         pieces_bytes = 0,
         lines = {},
         lines_bytes = 0,
+        total = 0, -- bytes of the dialogue so far
         started = core.now(),
-        waiting = 0,
+        wanted = 0,
     }, Console)
+    self.log = klog.new(self)
     local function on_event(bits)
         if vm.closed then return end -- raised before, delivered after
         if bits & core.CONSOLE_KEY ~= 0 and options.on_key then
@@ -363,7 +274,7 @@ function console.new(vm, options)
             end
         end
         if bits & core.CONSOLE_TEXT ~= 0 and options.on_text then options.on_text() end
-        if self.sink then self:pull() end
+        if self.sink or self.log:has_listeners() then self:pull() end
     end
     local message, code
     self.core, message, code = vm:create_console { capture = CAPTURE_BYTES, on_event = on_event }

@@ -23,6 +23,7 @@
 #define CONSOLE_CLASS "vmm.console_core"
 #define WATCH_CLASS   "vmm.watch"
 #define VIRTIO_CLASS  "vmm.virtio"
+#define REGEX_CLASS   "vmm.regex"
 
 #define DOORBELL_CLASS "vmm.doorbell"
 
@@ -42,6 +43,7 @@ void console_unix_open(lua_State *L);
 void events_open(lua_State *L);
 void virtual_open(lua_State *L);
 void file_open(lua_State *L);
+void regex_open(lua_State *L);
 void socket_open(lua_State *L);
 void virtio_open(lua_State *L);
 void virtio_console_open(lua_State *L);

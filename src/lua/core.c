@@ -116,6 +116,7 @@ int luaopen_vmm_core(lua_State *L)
     terminal_open(L);
     virtual_open(L);
     file_open(L);
+    regex_open(L);
     open_features(L);
     set_features(L);
     lua_getfield(L, LUA_REGISTRYINDEX, "vmm.classes");

@@ -9,6 +9,11 @@ local wait = require "vmm.vm".wait
 local TO = 'vmm.console: to must be "stdio", "capture", "pty", { file = path }, { unix = path } '
     .. "or a function, not "
 
+local SPEC = " must be a Lua pattern, { pattern = }, { plain = }, { regex = } or a list of these, "
+    .. "not "
+
+local WANTED_KEY = " must be " .. require "vmm.keys".WANTED .. ", not "
+
 local function task()
     return vmm.spawn(function() end)
 end
@@ -38,15 +43,44 @@ local MISTAKES = {
     { function() wait({}, { timeout = "5" }) end,
         'vm:wait: timeout must be a number of seconds, not "5"' },
 
-    { function() console():expect "[" end, "malformed pattern", true },
-    { function() console():expect() end, "console:expect: pattern must be a string, not nil" },
+    { function() console():expect "[" end,
+        'console:expect: pattern: "[": malformed pattern (missing \']\')' },
+    { function() console():expect() end, "console:expect: pattern" .. SPEC .. "nil" },
+    { function() console():expect {} end, "console:expect: pattern" .. SPEC .. "a table" },
+    { function() console():expect { text = "x" } end,
+        "console:expect: pattern" .. SPEC .. "a table" },
+    { function() console():expect { plain = "x", regex = "y" } end,
+        "console:expect: pattern" .. SPEC .. "a table" },
+    { function() console():expect { "a", 5 } end, "console:expect: pattern[2]" .. SPEC .. "5" },
+    { function() console():expect { "a", { "b" } } end,
+        "console:expect: pattern[2]" .. SPEC .. "a table" },
+    { function() console():try_expect { plain = 5 } end,
+        "console:try_expect: pattern: plain must be a string, not 5" },
+    { function() console():expect { regex = "a(b" } end,
+        'console:expect: pattern: regex "a(b": Unmatched ( or \\(' },
+    { function() console():expect { regex = "a\0" } end,
+        'console:expect: pattern: regex "a\\0": a regex may not contain a NUL' },
+    { function() console():expect("x", { never = 7 }) end,
+        "console:expect: never" .. SPEC .. "7" },
+    { function() console():expect("x", { never = { "a", "%" } }) end,
+        'console:expect: never[2]: "%": malformed pattern (ends with \'%\')' },
     { function() console():expect("x", 5) end,
-        "console:expect: options must be a table, not 5; valid: timeout" },
+        "console:expect: options must be a table, not 5; valid: timeout, never" },
     { function() console():try_expect("x", { limit = 5 }) end,
-        'console:try_expect: unknown option "limit"; valid: timeout' },
+        'console:try_expect: unknown option "limit"; valid: timeout, never' },
     { function() console():try_expect("x", { timeout = true }) end,
         "console:try_expect: timeout must be a number of seconds, not true" },
     { function() console():send(12) end, "console:send: bytes must be a string, not 12" },
+    { function() console():send("x", { pace = "slow" }) end,
+        'console:send: pace must be a number of seconds, not "slow"' },
+    { function() console():control "ctrl-c" end,
+        "console:control: key" .. WANTED_KEY .. '"ctrl-c"' },
+    { function() console():settle { silence = 1 } end,
+        'console:settle: unknown option "silence"; valid: quiet, timeout' },
+    { function() console():split_log "syslog" end,
+        'console:split_log: how must be true, false or "leveled", not "syslog"' },
+    { function() console().log:on_line() end,
+        "console.log:on_line: fn must be a function, not nil" },
     { function() console():send_line() end, "console:send_line: text must be a string, not nil" },
     { function() console():find_line(5) end, "console:find_line: text must be a string, not 5" },
 

@@ -1,0 +1,297 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- The dialogue with a guest on a console: expect, settle, send.
+
+local argument = require "vmm.argument"
+local core = require "vmm.core"
+local keys = require "vmm.keys"
+local matcher = require "vmm.matcher"
+local sched = require "vmm.sched"
+
+local dialogue = {} -- methods of a console
+
+local EXPECT_SECONDS = 60
+local QUIET_SECONDS = 0.5
+local SHOWN_BYTES = 16384 -- of the last lines in an error
+local SEND_BYTES = 65536 -- at a time
+
+-- A step of a scenario, in the report of its run; nil outside of one.
+local function begin_step(console, kind, text)
+    if not console.vm.scenario then return nil end
+    return require "vmm.scenario.record".step(kind, text, console.vm)
+end
+
+-- ---- what an error says -----------------------------------------------------------------
+
+local ExpectError = { __name = "vmm.expect_error" }
+
+function ExpectError:__tostring()
+    return ("%s: expected %s, %s after %.1f s (limit %g s); %s"):format(
+        self.vm, self.pattern, self.why, self.elapsed, self.timeout, self.state)
+end
+
+local function words_of(vm)
+    if vm.closed then return "closed" end
+    local stop = vm:stopped()
+    if stop then
+        return "ended: " .. stop.reason .. (stop.text ~= "" and " (" .. stop.text .. ")" or "")
+    end
+    local state = vm.vcpus and vm.vcpus[1] and vm.vcpus[1].state or "none"
+    return state == "none" and "not started" or state
+end
+
+-- What the VM is at, with the console's last lines. A scenario has more to say.
+local function state_of(console)
+    local vm = console.vm
+    if vm.scenario and not vm.closed and console == vm.console then
+        return require "vmm.scenario.explain".state(vm)
+    end
+    local tail = console:tail():sub(-SHOWN_BYTES)
+    return ("the VM is %s; last lines:\n%s"):format(words_of(vm),
+        tail == "" and "(the console is silent)" or tail)
+end
+
+-- What try_expect and try_settle return when it came to nothing. about: what the error has beside.
+local function refuse(console, why, code, about)
+    if code == "failed" then return nil, why, code end
+    about.code, about.vm = code, console.name
+    about.why = why == "timeout" and "timed out" or why
+    about.elapsed = core.now() - about.start
+    about.state = state_of(console)
+    return nil, setmetatable(about, ExpectError), code
+end
+
+-- ---- waiting ----------------------------------------------------------------------------
+
+-- Output may still be on its way from the device when the VM has ended.
+local function drain(console)
+    if console.drained or console.vm.closed then return end
+    console.drained = true
+    console.core:flush(1)
+    console:finish()
+end
+
+-- What ends every wait for output, once no more can come: false, why, code.
+local function over(console)
+    local scenario = console.vm.scenario
+    if scenario and scenario.failure then return false, scenario.failure, "failed" end
+    if console.vm.closed or console.vm:stopped() then return false, "the guest ended", "ended" end
+end
+
+-- What look() says of the output so far; else what over() says once all output is there.
+local function look_or_over(console, look)
+    console:pull()
+    local found, why, code = look()
+    if found ~= nil then return found, why, code end
+    local ended, reason, kind = over(console)
+    if ended == nil then return nil end
+    drain(console)
+    found, why, code = look()
+    if found ~= nil then return found, why, code end
+    return ended, reason, kind
+end
+
+-- Waits until look() returns something else than nil, or over() does. Looks again when output has
+-- come, and when it is time to show what of it was held.
+local function await(console, look, timeout)
+    local deadline = core.now() + timeout
+    local again = {} -- the wait is for another time now
+    console.vm:watch_end()
+    local _ <close> = console:listen()
+    while true do
+        local due = console:held_until()
+        local limit = due and due > core.now() and math.min(due, deadline) or deadline
+        local found, why, code = sched.wait(function()
+            local found, why, code = look_or_over(console, look)
+            if found == nil and console:held_until() ~= due then return again end
+            return found, why, code
+        end, limit - core.now())
+        local early = code == "timeout" and limit < deadline
+        if found ~= again and not early then return found, why, code end
+    end
+end
+
+-- ---- expect -----------------------------------------------------------------------------
+
+local function check_expect(what, spec, options)
+    options = argument.options(what, options, { "timeout", "never" }, 4)
+    local wanted = matcher.new(what .. ": pattern", spec, 4)
+    local never = options.never and matcher.new(what .. ": never", options.never, 4) or {}
+    return wanted, never, options.timeout or EXPECT_SECONDS
+end
+
+-- What to say of something that was never to show.
+local function broken(never, found, text)
+    local shown = text:sub(found.first, math.min(found.last, found.first + SHOWN_BYTES))
+    return ("%q showed (never: %s)"):format(shown, never[found.index].words)
+end
+
+-- Takes a match out of the output.
+local function take(console, text, found)
+    found.before = text:sub(1, found.first - 1)
+    found.match = text:sub(found.first, found.last)
+    console:consume(found.last)
+    found.first, found.last = nil, nil
+    return found
+end
+
+-- Looks for what is wanted, or never to be, in output that it has not seen: what await wants.
+local function looker(console, wanted, never)
+    local seen
+    return function()
+        local text = console:shown()
+        if text == seen then return nil end
+        seen = text
+        local found, wrong = matcher.first(wanted, text), matcher.first(never, text)
+        if wrong and not (found and found.first < wrong.first) then
+            return false, broken(never, wrong, text), "never"
+        end
+        return found and take(console, text, found)
+    end
+end
+
+local function try_expect(console, wanted, never, limit)
+    local timeout = sched.scaled(limit)
+    local about = { start = core.now(), pattern = matcher.words(wanted), timeout = timeout }
+    local step <close> = begin_step(console, "expect", about.pattern)
+    local found, why, code = await(console, looker(console, wanted, never), timeout)
+    if found then return found end
+    local _, err = refuse(console, why, code, about)
+    if step then step:finish(false, err) end
+    return nil, err, code
+end
+
+-- Waits until something shows in the output that no expect has consumed yet (of more than 1 MiB
+-- the newest): a Lua pattern, { plain = text }, { regex = POSIX extended }, or a list of these, of
+-- which the one counts that shows first.
+-- options: timeout in seconds (60), times VMM_TIMEOUT_SCALE; never: what ends the wait at once, by
+-- the code "never", when it shows first.
+-- Returns { before =, match =, index = which of the list, [1] = first capture, ... }, and consumes
+-- all up to there; or consumes nothing and returns nil, error object, code: "timeout", "never",
+-- "ended" when the guest has ended without it, "failed" when a scenario's VM has.
+function dialogue:try_expect(spec, options)
+    return try_expect(self, check_expect("console:try_expect", spec, options))
+end
+
+-- The same, raising the error object.
+function dialogue:expect(spec, options)
+    local wanted, never, limit = check_expect("console:expect", spec, options)
+    local found, err = try_expect(self, wanted, never, limit)
+    if not found then error(err, 2) end
+    return found
+end
+
+-- ---- settle -----------------------------------------------------------------------------
+
+local function check_settle(what, options)
+    options = argument.options(what, options, { "quiet", "timeout" }, 4)
+    local quiet = options.quiet or QUIET_SECONDS
+    argument.seconds(what .. ": quiet", quiet, 4)
+    return quiet, options.timeout or EXPECT_SECONDS
+end
+
+local function try_settle(console, quiet, limit)
+    local timeout = sched.scaled(limit)
+    local about = {
+        start = core.now(), timeout = timeout,
+        pattern = ("%g s without output"):format(sched.scaled(quiet)),
+    }
+    local deadline = about.start + timeout
+    console:pull()
+    repeat
+        local total = console.total
+        local more, why, code = await(console, function()
+            return console.total ~= total or nil
+        end, math.min(sched.scaled(quiet), deadline - core.now()))
+        if not more and core.now() >= deadline and code == "timeout" then
+            return refuse(console, "timeout", "timeout", about)
+        elseif code == "failed" then
+            return refuse(console, why, code, about)
+        end
+    until not more
+    local text = console:shown()
+    console:consume(#text)
+    return text
+end
+
+-- Waits until the guest has been silent for `quiet` seconds (0.5; times VMM_TIMEOUT_SCALE), or has
+-- ended; the kernel's log, where it is split off, counts as silence.
+-- Returns the output that no expect has consumed, and consumes it; or nil, error object, code when
+-- the guest is not silent within options.timeout (60) seconds.
+function dialogue:try_settle(options)
+    return try_settle(self, check_settle("console:try_settle", options))
+end
+
+-- The same, raising the error object.
+function dialogue:settle(options)
+    local quiet, limit = check_settle("console:settle", options)
+    local text, err = try_settle(self, quiet, limit)
+    if not text then error(err, 2) end
+    return text
+end
+
+-- ---- send -------------------------------------------------------------------------------
+
+-- Sends what fits; true when that was all from `at` on, and where to go on.
+local function send_some(console, bytes, at)
+    local taken
+    -- Only what was refused is told of when there is room.
+    repeat
+        taken = console.core:input(bytes:sub(at, at + SEND_BYTES - 1))
+        at = at + taken
+    until taken == 0
+    return at > #bytes, at
+end
+
+local function send(console, bytes)
+    local at, done = 1, nil
+    console.vm:watch_end()
+    return sched.wait(function()
+        if console.vm.closed or console.vm:stopped() then
+            return false, "the guest ended", "closed"
+        end
+        done, at = send_some(console, bytes, at)
+        return done or nil
+    end)
+end
+
+local function send_paced(console, bytes, options)
+    local pace = options.pace
+    local _ <close> = begin_step(console, "send", ("%q"):format(bytes:sub(1, SHOWN_BYTES)))
+    if not pace then return send(console, bytes) end
+    for i = 1, #bytes do
+        if i > 1 then sched.sleep(sched.scaled(pace)) end
+        local ok, message, code = send(console, bytes:sub(i, i))
+        if not ok then return nil, message, code end
+    end
+    return true
+end
+
+local function check_send(what, options)
+    options = argument.options(what, options, { "pace" }, 4)
+    if options.pace ~= nil then argument.seconds(what .. ": pace", options.pace, 4) end
+    return options
+end
+
+-- Sends bytes to the guest; waits while its input is full.
+-- options: pace, the seconds (times VMM_TIMEOUT_SCALE) between two bytes, for a guest that loses
+-- what comes faster than it reads.
+-- Returns true, or nil, message, "closed" when the guest ends meanwhile.
+function dialogue:send(bytes, options)
+    argument.type("console:send: bytes", bytes, "string")
+    return send_paced(self, bytes, check_send("console:send", options))
+end
+
+-- Sends a line, ended by what the Enter key sends.
+function dialogue:send_line(text, options)
+    argument.type("console:send_line: text", text, "string")
+    return send_paced(self, text .. "\r", check_send("console:send_line", options))
+end
+
+-- Sends what a key sends: "c" for Ctrl-C, or one by its name: "esc", "tab", "up", "f1", ...
+function dialogue:control(key)
+    local bytes = keys.bytes(key)
+    argument.check(bytes, "console:control: key", keys.WANTED, key)
+    return send_paced(self, bytes, {})
+end
+
+return dialogue
