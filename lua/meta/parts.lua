@@ -8,6 +8,7 @@
 ---@class vmm.parts
 ---@field vcpus integer
 ---@field rtc boolean       false leaves the CMOS clock out, and its description
+---@field serial2 boolean   false leaves the second serial port out, and its description
 ---@field pvpanic boolean   false leaves port 0x505 out, and its description
 ---@field power_button boolean  false leaves it out, and its description
 ---@field devices any[]     AML terms (vmm.x86.aml) for \_SB: append to it

@@ -9,6 +9,7 @@
 ---@field vcpus vmm.vcpu[]      of vmm.vm
 ---@field memory vmm.memory     of vmm.vm
 ---@field console vmm.console   of vmm.vm
+---@field serial2? vmm.console  of vmm.vm with the option serial2: its second serial port, ttyS1
 ---@field plan? vmm.plan        of vmm.vm with a kernel: what lies where in memory
 local vm = {}
 ---Registers memory as memslots; before create_irqchip, once.

@@ -28,6 +28,7 @@ function vmm.now() end
 ---@field vcpus? { num?: integer }      1
 ---@field kernel? vmm.config.kernel
 ---@field console? vmm.place
+---@field serial2? vmm.place  a second serial port, ttyS1 (not "stdio")
 ---@field setup? fun(vm: vmm.vm, parts: vmm.parts)  adds devices of one's own, see vmm.parts
 
 ---@alias vmm.place "stdio"|"capture"|"pty"|{ file: string }|{ unix: string }|fun(bytes: string)

@@ -13,6 +13,7 @@
 --            nil, himem_start when flow is "flat"
 --   console  "stdio", "capture", "pty", { file = path }, { unix = path } or a
 --            function(bytes); when not given: "capture"
+--   serial2  nil, or as console, but "stdio"
 --   block    nil, or a list of { path =, readonly =, serial =, direct =,
 --            queues =, io_uring =, bandwidth =, iops =, burst =, format =,
 --            socket = }, and of what vmm.block returns; serial may be nil, one
@@ -253,6 +254,8 @@ function config.complete(values)
         if values[option.name] == nil then
             if option.type then
                 values[option.name] = option.default
+            elseif option.optional then
+                values[option.name] = nil
             elseif option.forms then
                 values[option.name] = "capture"
             elseif not is_demanding(option) then

@@ -60,7 +60,7 @@ local function add_vcpus(vm, kvm, options)
     end
 end
 
-local function add_console(vm, to)
+local function add_consoles(vm, to, to2)
     vm.console = check(console.new(vm, {
         to = to,
         on_key = function(key)
@@ -70,6 +70,7 @@ local function add_console(vm, to)
             vm:on_last_words()
         end,
     }))
+    if to2 then vm.serial2 = check(console.new(vm, { to = to2 })) end
 end
 
 -- The devices of a PC, as far as they are built in.
@@ -77,6 +78,9 @@ local DEVICES = {
     { "serial", function(vm)
         return { irq = vm:irq(layout.serial_irq), console = vm.console.core }
     end, layout.serial_port },
+    { "serial", function(vm)
+        return { irq = vm:irq(layout.serial2_irq), console = vm.serial2.core }
+    end, layout.serial2_port, part = "serial2" },
     { "i8042", function(vm) return { vm = vm } end, layout.i8042_port, layout.i8042_port + 4 },
     { "rtc", function(vm)
         local low, high = table.unpack(vm.memory:regions())
@@ -96,7 +100,7 @@ local DEVICES = {
 local function add_devices(vm, parts)
     for _, device in ipairs(DEVICES) do
         local name, options = device[1], device[2]
-        if features.has(device.feature or name) and parts[name] ~= false then
+        if features.has(device.feature or name) and parts[device.part or name] ~= false then
             local made = check(core[name](options(vm)))
             for region = 0, #device - 3 do
                 check(vm:attach(made, { pio = device[3 + region], region = region }))
@@ -171,12 +175,13 @@ local function build(vm, kvm, options)
     add_memory(vm, options.memory)
     check(vm:create_irqchip())
     add_vcpus(vm, kvm, options.vcpus)
-    add_console(vm, options.console)
+    add_consoles(vm, options.console, options.serial2)
     -- What ACPI describes; setup may add to it, and leave out what it has devices of its own for.
     local parts = {
         vcpus = #vm.vcpus,
         rtc = features.has "rtc",
         pvpanic = features.has "pvpanic",
+        serial2 = vm.serial2 ~= nil,
         power_button = features.has "acpi",
         devices = {},
         tables = {},

@@ -79,6 +79,8 @@ local console = {
       help = "listen on a unix socket at PATH" },
 }
 
+local serial2 = { table.unpack(console, 2) }
+
 -- Where a virtio console goes needs no serial port.
 local virtio_places = {
     { name = "stdio" },
@@ -257,6 +259,9 @@ options.list = {
       help = "virtual CPUs" },
     { name = "console", machine = true, forms = console, default = "stdio",
       help = "where the serial console goes" },
+    { name = "serial2", machine = true, forms = serial2, optional = true,
+      features = { "serial" },
+      help = "a second serial port, ttyS1, and where it goes" },
     { name = "name", machine = true, type = "string", metavar = "NAME",
       default = "vm", pattern = "^[%w._-]+$",
       pattern_help = "letters, digits and . _ -",

@@ -89,6 +89,7 @@ local function tell_ptys(vm, command, on)
         end
     end
     tell("console", command.config.console, vm.console)
+    tell("serial2", command.config.serial2, vm.serial2)
     if hvc then
         tell("hvc0", hvc.to, vm.hvc)
         for _, port in ipairs(hvc.ports or {}) do

@@ -150,6 +150,8 @@ local function dsdt_body(options)
         aml.name("\\_S5", aml.package { SLEEP_TYPE_S5, SLEEP_TYPE_S5, 0, 0 }),
         aml.scope("\\_SB", {
             serial_device("COM1", 1, layout.serial_port, layout.serial_irq),
+            options.serial2 and serial_device("COM2", 2, layout.serial2_port, layout.serial2_irq)
+                or {},
             options.rtc and rtc_device(layout.rtc_port) or {},
             options.pvpanic and pvpanic_device(layout.pvpanic_port) or {},
             options.power_button and acpi_events.devices() or {},
@@ -196,6 +198,7 @@ end
 --   devices     array of AML terms for \_SB, after the serial port (none)
 --   rtc, i8042  boolean: the machine has one (false). A guest told of an i8042 probes for
 --               a keyboard; resetting through it works untold.
+--   serial2     boolean: the machine has a second serial port, COM2 (false)
 --   pvpanic     boolean: the machine has the port at layout.pvpanic_port (false)
 --   power_button  boolean: the machine has vmm.acpi_events at layout.acpi_events_port (false)
 --   overrides   array of {irq=, gsi=, active_low=, level=} (none)

@@ -51,6 +51,8 @@ layout.lapic = 0xfee00000
 -- Ports and interrupts.
 layout.serial_port = 0x3f8 -- COM1
 layout.serial_irq = 4
+layout.serial2_port = 0x2f8 -- COM2
+layout.serial2_irq = 3
 layout.rtc_port = 0x70
 layout.i8042_port = 0x60 -- and 0x64
 layout.debug_port = 0x80 -- power-on self test codes

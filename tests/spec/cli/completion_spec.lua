@@ -86,8 +86,9 @@ describe("completion in bash", function()
 
     it("offers every option", function()
         assert.equal("--balloon --blk --block --check --completion --console --gdb --help --kernel"
-            .. " --man --memory --metrics --name --net --rng --share --timeout --trace --transport"
-            .. " --vcpu --vcpus --version --virtio-console --virtio_console --vsock -e -h -i",
+            .. " --man --memory --metrics --name --net --rng --serial2 --share --timeout --trace"
+            .. " --transport --vcpu --vcpus --version --virtio-console --virtio_console --vsock"
+            .. " -e -h -i",
             offered "-")
     end)
 

@@ -3,8 +3,8 @@
 
 local config = require "vmm.config"
 
-local OPTIONS = "valid: kernel, memory, vcpus, console, name, block, virtio_console, rng, net,"
-    .. " vsock, balloon, share, transport, metrics, trace, setup"
+local OPTIONS = "valid: kernel, memory, vcpus, console, serial2, name, block, virtio_console, rng,"
+    .. " net, vsock, balloon, share, transport, metrics, trace, setup"
 local KERNEL_KEYS =
     "valid: path, cmdline, initrd, himem_start, flow, mode, unpack,"
     .. " slide"
@@ -57,6 +57,8 @@ local MISTAKES = {
         "net[1].queues: 17 is out of range; allowed: 1 to 16" },
     { { vcpu = { num = 1 }, vcpus = { num = 1 } },
         "vcpu and vcpus are the same option; give one" },
+    { { serial2 = "stdio" }, 'serial2: "stdio" is not known;'
+        .. " allowed: capture, pty, file=FILE, unix=PATH" },
     { { virtio_console = { to = "null" } },
         'virtio_console.to: "null" is not known; ' .. FORMS },
     { { virtio_console = { to = { file = "a", unix = "b" } } },
@@ -211,6 +213,11 @@ describe("vmm.vm{...} accepts", function()
                 kernel_load_addr = 0x200000, flow = "flat", unpack = false },
             console = "file=log",
         })
+    end)
+
+    it("a second serial port, which there is when it is given", function()
+        assert.is_nil(config.check {}.serial2)
+        assert.same({ unix = "/run/s" }, config.check { serial2 = "unix=/run/s" }.serial2)
     end)
 
     it("a flat image, whose mode chooses where it goes", function()

@@ -132,6 +132,7 @@ describe("iasl", function()
         vcpus = 300,
         rtc = true,
         i8042 = true,
+        serial2 = true,
         pvpanic = true,
         power_button = true,
     })
