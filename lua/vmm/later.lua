@@ -24,6 +24,9 @@ local LATER = {
     { class = "vm", module = "vmm.inspect.backtrace", feature = "symbols", "backtrace" },
     { class = "vm", module = "vmm.symbol_file", feature = "symbols", "write_symbols" },
     { class = "vm", module = "vmm.scenario", feature = "scenario", "boot" },
+    { class = "vm", module = "vmm.scenario.commands", feature = "scenario",
+        "run", "succeed", "fail", "wait_until_succeeds", "wait_until_fails",
+        "try_run", "try_succeed", "try_fail", "try_wait_until_succeeds", "try_wait_until_fails" },
     { class = "vm", module = "vmm.inspect.disassemble", feature = "disassemble", "disassemble" },
 }
 

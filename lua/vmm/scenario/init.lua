@@ -3,6 +3,7 @@
 -- them.
 
 local argument = require "vmm.argument"
+local channel = require "vmm.scenario.channel"
 local cmdline = require "vmm.boot.cmdline"
 local core = require "vmm.core"
 local guest = require "vmm.guest"
@@ -36,10 +37,12 @@ local function has_pci(options)
     return options.transport == "pci"
 end
 
-local function command_line(options, prepared)
+-- word: one more, or nil.
+local function command_line(options, prepared, word)
     local words = ("console=ttyS0 i8042.nokbd reboot=k panic=1 loglevel=%d"
         .. " console_msg_format=syslog"):format(options.log_level or LOG_LEVEL)
     if not has_pci(options) then words = cmdline.add(words, "pci=off") end
+    if word then words = cmdline.add(words, word) end
     return cmdline.add(words, prepared.cmdline or "")
 end
 
@@ -55,9 +58,10 @@ local function machine_options(options, prepared)
     for key, value in pairs(options) do
         if not is_own[key] then result[key] = value end
     end
+    local word = channel.equip(result, prepared.virtio_console)
     result.kernel = {
         path = prepared.kernel, initrd = prepared.initrd,
-        cmdline = command_line(options, prepared),
+        cmdline = command_line(options, prepared, word),
     }
     for key, value in pairs(options.kernel or {}) do
         result.kernel[key] = value
@@ -94,7 +98,7 @@ function scenario.vm(options)
     local vm, message = machine.new(config)
     if not vm then error(message, 2) end
     vm.scenario = { guest = about, prepared = prepared, options = options,
-        prompt = options.prompt or prepared.prompt }
+        prompt = options.prompt or prepared.prompt, channel = channel.of(vm) }
     describe(vm, config)
     return vm
 end
@@ -103,7 +107,12 @@ local function boot(vm, timeout)
     local step <close> = record.step("boot", vm.name .. " boots", vm)
     local ok, message = vm:start()
     if not ok then error(("%s: %s"):format(vm.name, message), 0) end
-    if vm.scenario.prompt then vm.console:expect(vm.scenario.prompt, { timeout = timeout }) end
+    if vm.scenario.prompt then
+        vm.console:expect(vm.scenario.prompt, { timeout = timeout })
+    else
+        local ready, err = vm.scenario.channel:await(timeout)
+        if not ready then error(err, 0) end
+    end
     step:finish(true)
     return vm
 end
