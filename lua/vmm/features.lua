@@ -42,7 +42,7 @@ local GIVES = {
     symbols = { "vmm.symbol_file" },
     disassemble = { "vmm.inspect.disassemble" },
     gdb = { "vmm.gdb" },
-    guests = { "vmm.guests", "vmm.initramfs", "vmm.cpio" },
+    guests = { "vmm.guests", "vmm.debian", "vmm.initramfs", "vmm.modules", "vmm.cpio" },
     scenario = { "vmm.scenario", "vmm.guest" },
     lab = { "vmm.lab" },
 }

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
--- Get Linux guests as Debian ships them: kernels by apt-get download, never installed, and an
--- initramfs of busybox, all kept in a cache.
+-- Get Linux guests as Debian ships them: kernels, and an initramfs of busybox, kept in a cache.
 
+local debian = require "vmm.debian"
 local initramfs = require "vmm.initramfs"
 local process = require "vmm.process"
 
@@ -44,151 +44,19 @@ function guests.cache()
     return base .. "/vmm-reference"
 end
 
-local function first_error(output)
-    return output:match("E: ([^\n]+)") or output:match("([^\n]+)") or "no reason given"
-end
-
-local function update_lists()
-    io.stderr:write("vmm-reference: fetching Debian's package lists\n")
-    local ok, output = process.capture({ "apt-get", "-q", "update" }, { stderr = "merge" })
-    if not ok then
-        return nil, ("apt-get update failed (%s)"):format(first_error(output))
-    end
-    return true
-end
-
--- The package a metapackage stands for, and its version, or nil.
-local function resolve(metapackage)
-    local depends = process.capture { "apt-cache", "depends", "--no-recommends", metapackage }
-    local name = depends and depends:match("Depends: (linux%-image%-%S+)")
-    local policy = name and process.capture { "apt-cache", "policy", name }
-    local version = policy and policy:match("Candidate: (%S+)")
-    if version and version ~= "(none)" then
-        return name, version
-    end
-end
-
-local function download(cache, name, version)
-    -- apt-get writes an epoch's colon as %3a in file names.
-    local path = ("%s/%s_%s_amd64.deb"):format(cache, name, version:gsub(":", "%%3a"))
-    if process.stat1(path) then
-        return path
-    end
-    io.stderr:write(("vmm-reference: downloading %s %s\n"):format(name, version))
-    local scratch, message = process.temporary_directory("download", cache)
-    if not scratch then
-        return nil, message
-    end
-    local argv = { "apt-get", "-q", "-o", "APT::Sandbox::User=root", "download",
-        name .. "=" .. version }
-    local options = { directory = scratch, stderr = "merge" }
-    local ok, output = process.capture(argv, options)
-    if not ok and output:find("404", 1, true) and update_lists() then
-        ok, output = process.capture(argv, options)
-    end
-    ok = ok and process.capture { "sh", "-c", 'mv -f -- "$1"/*.deb "$2"', "sh", scratch, path }
-    process.remove(scratch)
-    if not ok then
-        return nil, ("cannot download %s: %s"):format(name, first_error(output))
-    end
-    return path
-end
-
--- Unpack a package beside the cache's other ones; many may try at once, the first wins.
-local function unpack(cache, deb, directory)
-    local target = cache .. "/" .. directory
-    if process.stat1(target) then
-        return true
-    end
-    local scratch, message = process.temporary_directory("unpack", cache)
-    if not scratch then
-        return nil, message
-    end
-    local _, output, code = process.capture({ "sh", "-ec", [[
-        dpkg -x "$1" "$2"
-        for release in "$2"/lib/modules/*; do
-            busybox depmod -b "$2" "${release##*/}"
-        done
-        mv -T -- "$2" "$3"]], "sh", deb, scratch, target }, { stderr = "merge" })
-    if code then
-        process.remove(scratch)
-        if not process.stat1(target) then
-            return nil, ("cannot unpack %s: %s"):format(deb, first_error(output))
-        end
-    end
-    return true
-end
-
--- The record of a flavor names the unpacked directory that serves it.
-local function record_path(cache, flavor)
-    return cache .. "/kernel-" .. flavor
-end
-
-local function fetch(cache, flavor)
-    local metapackage = guests.flavors[flavor]
-    local ok, message = process.make_directory(cache)
-    if not ok then
-        return nil, message
-    end
-    local name, version = resolve(metapackage)
-    if not name then
-        local updated
-        updated, message = update_lists()
-        name, version = resolve(metapackage)
-        if not name then
-            return nil, ("Debian's package %s is not known here: %s")
-                :format(metapackage, updated and "it is in no package list" or message)
-        end
-    end
-    local deb
-    deb, message = download(cache, name, version)
-    if not deb then
-        return nil, message
-    end
-    local directory = ("%s_%s"):format(name, version:gsub(":", "%%3a"))
-    ok, message = unpack(cache, deb, directory)
-    if not ok then
-        return nil, message
-    end
-    local path = record_path(cache, flavor)
-    local file = assert(io.open(path .. ".new", "w"))
-    file:write(directory, "\n")
-    file:close()
-    assert(os.rename(path .. ".new", path))
-    return directory
-end
-
-local function cached(cache, flavor)
-    local file = io.open(record_path(cache, flavor), "r")
-    local directory = file and file:read("l")
-    if file then
-        file:close()
-    end
-    return directory
-end
-
 --- Get a Debian kernel ("cloud-amd64" or "amd64"), from the cache if it has one.
 -- options.update: ask Debian for a newer one.
 -- Returns { flavor, release, path (the bzImage), modules (the lib/modules/RELEASE directory),
--- record }, or nil and a message.
+-- record, id }, or nil and a message.
 function guests.kernel(flavor, options)
-    if not guests.flavors[flavor] then
+    local package = guests.flavors[flavor]
+    if not package then
         error(("no such kernel: %s (known: amd64, cloud-amd64)"):format(tostring(flavor)), 2)
     end
-    local cache = guests.cache()
-    local directory, message = not (options and options.update) and cached(cache, flavor)
-    if not directory then
-        directory, message = fetch(cache, flavor)
-        if not directory then
-            return nil, message
-        end
-    end
-    local release = directory:match("^linux%-image%-(.-)_")
-    local top = cache .. "/" .. directory
-    return {
-        flavor = flavor, release = release, path = top .. "/boot/vmlinuz-" .. release,
-        modules = top .. "/lib/modules/" .. release, record = record_path(cache, flavor),
-    }
+    local kernel, message = debian.kernel(guests.cache(), package,
+        { key = flavor, update = options and options.update })
+    if kernel then kernel.flavor = flavor end
+    return kernel, message
 end
 
 --- Host paths that make the kernels in the cache known to this module elsewhere: records and
@@ -196,7 +64,7 @@ end
 function guests.files()
     local result, cache = {}, guests.cache()
     for flavor in pairs(guests.flavors) do
-        if cached(cache, flavor) then
+        if debian.is_cached(cache, flavor) then
             local kernel = guests.kernel(flavor)
             table.move({ kernel.record, kernel.path }, 1, 2, #result + 1, result)
         end

@@ -2,6 +2,7 @@
 -- Compose an initramfs: a tree of files in memory, from the host, and of busybox, written as cpio.
 
 local cpio = require "vmm.cpio"
+local modules = require "vmm.modules"
 local process = require "vmm.process"
 
 local initramfs = {}
@@ -106,57 +107,16 @@ function Tree:busybox(host_path)
     return true
 end
 
-local function lines_of(path)
-    local file = io.open(path, "r")
-    local text = file and file:read("a") or ""
-    if file then
-        file:close()
-    end
-    return text:gmatch("[^\n]+")
-end
-
--- "kernel/virt/lib/irqbypass.ko.xz" -> "irqbypass"; the kernel takes - and _ for the same.
-local function module_name(path)
-    return (path:match("([^/]+)$"):gsub("%.ko.*$", ""):gsub("-", "_"))
-end
-
 --- Find the module files that give the named modules, dependencies first.
 -- directory: the host's lib/modules/RELEASE with modules.dep and modules.builtin.
 -- Returns an array of paths relative to it (none for a module built into the kernel),
 -- or nil and a message.
 function initramfs.module_order(directory, names)
-    local paths, needs, builtin = {}, {}, {}
-    for line in lines_of(directory .. "/modules.dep") do
-        local path, rest = line:match("^([^:]+):(.*)$")
-        if path then
-            paths[module_name(path)], needs[path] = path, rest
-        end
+    local index, message = modules.installed(directory)
+    if not index then
+        return nil, message
     end
-    if not next(paths) then
-        return nil, directory .. "/modules.dep: missing or empty; depmod makes it"
-    end
-    for path in lines_of(directory .. "/modules.builtin") do
-        builtin[module_name(path)] = true
-    end
-    local order, seen = {}, {}
-    local function visit(path)
-        if not seen[path] then
-            seen[path] = true
-            for need in needs[path]:gmatch("%S+") do
-                visit(need)
-            end
-            order[#order + 1] = path
-        end
-    end
-    for _, name in ipairs(names) do
-        local key = module_name(name)
-        if paths[key] then
-            visit(paths[key])
-        elseif not builtin[key] then
-            return nil, ("no kernel module %s in %s"):format(name, directory)
-        end
-    end
-    return order
+    return index:order(names)
 end
 
 --- Add kernel modules with what they depend on, under /lib/modules/RELEASE.
