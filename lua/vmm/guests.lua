@@ -3,6 +3,7 @@
 
 local debian = require "vmm.debian"
 local initramfs = require "vmm.initramfs"
+local modules = require "vmm.modules"
 local process = require "vmm.process"
 
 local guests = {}
@@ -59,14 +60,31 @@ function guests.kernel(flavor, options)
     return kernel, message
 end
 
---- Host paths that make the kernels in the cache known to this module elsewhere: records and
--- bzImages, none of the modules.
+--- The drivers of the devices that guests may find, which a kernel may lack, and what a root that
+-- is only read needs.
+guests.DRIVERS = { "virtio_pci", "virtio_mmio", "virtio_net", "virtio_blk", "virtio_console",
+    "virtio_rng", "virtio_balloon", "vmw_vsock_virtio_transport", "virtiofs", "overlay" }
+
+-- What of a kernel serves elsewhere: record, image, and of its modules those drivers.
+local function files_of(kernel)
+    local list = { kernel.record, kernel.path, kernel.modules .. "/modules.dep",
+        kernel.modules .. "/modules.builtin" }
+    local index = modules.installed(kernel.modules)
+    for _, name in ipairs(index and guests.DRIVERS or {}) do
+        for _, path in ipairs(index:order { name } or {}) do
+            list[#list + 1] = kernel.modules .. "/" .. path
+        end
+    end
+    return list
+end
+
+--- Host paths that make the kernels in the cache known to this module elsewhere.
 function guests.files()
     local result, cache = {}, guests.cache()
     for flavor in pairs(guests.flavors) do
         if debian.is_cached(cache, flavor) then
-            local kernel = guests.kernel(flavor)
-            table.move({ kernel.record, kernel.path }, 1, 2, #result + 1, result)
+            local files = files_of(guests.kernel(flavor))
+            table.move(files, 1, #files, #result + 1, result)
         end
     end
     table.sort(result)

@@ -75,6 +75,41 @@ function Tree:copy(path, host_path, mode)
     add(self, path, { kind = "host_file", host_path = host_path, mode = mode })
 end
 
+local LOADER = "/lib64/ld-linux-x86-64.so.2"
+
+-- Is the file a program or library that the dynamic linker loads?
+local function is_dynamic(path)
+    local file <close> = io.open(path, "rb")
+    local head = file and file:read(4096) or ""
+    return head:sub(1, 4) == "\x7fELF"
+        and (head:find("/ld-linux", 1, true) or path:find("%.so%f[%W]"))
+end
+
+--- The shared libraries that a host program, or a library, is linked with; none of another file.
+function initramfs.libraries(path)
+    local list = {}
+    if is_dynamic(path) then
+        for library in (process.capture { LOADER, "--list", path } or "")
+                :gmatch "(/%S+) %(0x%x+%)" do
+            list[#list + 1] = library
+        end
+    end
+    return list
+end
+
+--- Add a host program with the libraries that it is linked with, at their own paths.
+-- Returns true, or nil and a message.
+function Tree:program(path)
+    if not process.is_readable(path) then
+        return nil, path .. ": no such program"
+    end
+    self:copy(path, path, 0x1ed)
+    for _, library in ipairs(initramfs.libraries(path)) do
+        self:copy(library, library, 0x1ed)
+    end
+    return true
+end
+
 --- Add a symbolic link.
 function Tree:symlink(path, target)
     add(self, path, { kind = "symlink", target = target })

@@ -113,26 +113,13 @@ function process.remove(path)
     return process.capture { "rm", "-rf", "--", path } ~= nil
 end
 
--- Longest command line given to one stat or find, far below the host's limit.
-local WORDS = 500
-
 --- Ask about many paths at once, following symbolic links.
--- Returns a table: path to { kind = "file" | "directory" | "other", mode, size, mtime },
+-- Returns a table: path to { kind = "file" | "directory" | "other", mode, size, mtime, mtime_ns },
 -- without those that do not exist.
 function process.stat(paths)
     local result = {}
-    for first = 1, #paths, WORDS do
-        local argv = { "stat", "-L", "--printf", "%f %s %Y %n\\0", "--" }
-        table.move(paths, first, math.min(first + WORDS - 1, #paths), #argv + 1, argv)
-        local output, partial = process.capture(argv)
-        for mode, size, mtime, path in (output or partial):gmatch("(%x+) (%d+) (%d+) (%Z+)") do
-            mode = tonumber(mode, 16)
-            local kind = mode & 0xf000
-            result[path] = {
-                kind = kind == 0x8000 and "file" or kind == 0x4000 and "directory" or "other",
-                mode = mode & 0xfff, size = tonumber(size), mtime = tonumber(mtime),
-            }
-        end
+    for _, path in ipairs(paths) do
+        result[path] = process.stat1(path)
     end
     return result
 end
@@ -153,9 +140,9 @@ function process.which(name)
     end
 end
 
---- What stat says about one path, or nil.
+--- The same about one path, or nil.
 function process.stat1(path)
-    return process.stat({ path })[path]
+    return require("vmm.core").file_status(path)
 end
 
 --- List the regular files below a directory (symbolic links followed), hidden directories left out.

@@ -2,6 +2,7 @@
 -- Folders of the host that a guest mounts (virtio-fs), by virtiofsd: the one of QEMU's package, in
 -- C, or the one in Rust that has replaced it.
 
+local core = require "vmm.core"
 local process = require "vmm.process"
 local vhost_user = require "vmm.vhost_user"
 
@@ -58,6 +59,28 @@ end
 -- daemon sees it and nobody else.
 local READONLY = [[mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"]]
 
+-- The whole of the host's files, which are seen where a folder of it is else, with all that is
+-- mounted in them but for what the host's kernel makes. That nothing is left out which can be
+-- written is seen to one by one, by /proc/self/mountinfo, which escapes some bytes.
+local READONLY_ROOT = [[
+mount --rbind / "$0" || exit
+for name in proc sys dev run; do umount -l "$0/$name" 2>/dev/null; done
+while read -r _ _ _ _ point _; do
+    case $point in
+    "$0" | "$0"/*) mount -o remount,bind,ro "$(printf %b "$point")" || exit ;;
+    esac
+done </proc/self/mountinfo
+exec "$@"]]
+
+-- Folders that nobody keeps anything in that a daemon needs.
+local ROOT_AT = { "/mnt", "/media", "/srv", "/tmp" }
+
+local function existing(folders)
+    for _, folder in ipairs(folders) do
+        if core.file_kind(folder) == "directory" then return folder end
+    end
+end
+
 --- What starts a daemon for a folder.
 -- @return argv; or nil, message, code
 function share.daemon(options)
@@ -70,6 +93,10 @@ function share.daemon(options)
     if folder:sub(1, 1) ~= "/" then
         folder = (process.current_directory() or ".") .. "/" .. folder
     end
+    local script = READONLY
+    if options.readonly and folder:find "^/+$" then
+        folder, script = existing(ROOT_AT), READONLY_ROOT
+    end
     local sandbox = options.sandbox or root_is_ramfs() and "chroot" or "namespace"
     local words
     words, message, code = (is_rust and options_of_rust or options_of_c)(folder, sandbox)
@@ -77,7 +104,7 @@ function share.daemon(options)
     local argv = vhost_user.command(table.move(words, 1, #words, 2, { path }))
     local is_root = user_id() == 0
     if options.readonly then
-        argv = table.move(argv, 1, #argv, 5, { "sh", "-c", READONLY, folder })
+        argv = table.move(argv, 1, #argv, 5, { "sh", "-c", script, folder })
     end
     -- Without root a sandbox needs a user namespace.
     if options.readonly or not is_root and sandbox ~= "none" then

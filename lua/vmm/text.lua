@@ -54,14 +54,14 @@ local function distance(a, b)
     return last[#b]
 end
 
---- Does one name start with the other, or are they a slip apart?
+--- Does one name start with the other, or are they a slip apart? How near they are, or nil.
 local function close(given, name)
-    if #given >= 3 and (name:sub(1, #given) == given
-            or given:sub(1, #name) == name and #name >= 3) then
-        return 0.5
-    end
+    if #given >= 3 and name:sub(1, #given) == given then return 0.5 end
     local d = distance(given, name)
-    return d <= math.max(1, #name // 3) and d or nil
+    d = d <= math.max(1, #name // 3) and d or nil
+    -- Of "virtio_blok" virtio_blk is meant rather than virtio.
+    if #name >= 3 and given:sub(1, #name) == name then return math.min(d or 2.5, 2.5) end
+    return d
 end
 
 --- The name that was probably meant.

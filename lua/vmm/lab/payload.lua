@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- Find the host files a command line needs, so that they are at the same paths inside the lab.
 
+local initramfs = require "vmm.initramfs"
 local process = require "vmm.process"
 
 local payload = {}
@@ -75,30 +76,10 @@ local function is_own(path)
     return false
 end
 
--- Is the file a program or library that the dynamic linker loads?
-local function is_dynamic(path)
-    local file = io.open(path, "rb")
-    local head = file and file:read(4096) or ""
-    if file then
-        file:close()
-    end
-    return head:sub(1, 4) == "\x7fELF"
-        and (head:find("/ld-linux", 1, true) or path:find("%.so%f[%W]"))
-end
-
-local function add_libraries(tree, path)
-    for line in (process.capture { "ldd", path } or ""):gmatch("[^\n]+") do
-        local library = line:match("(/%S+) %(0x%x+%)$")
-        if library then
-            tree:copy(library, library, 0x1ed)
-        end
-    end
-end
-
 local function add_file(tree, path, mode)
     tree:copy(path, path, mode)
-    if is_dynamic(path) then
-        add_libraries(tree, path)
+    for _, library in ipairs(initramfs.libraries(path)) do
+        tree:copy(library, library, 0x1ed)
     end
 end
 

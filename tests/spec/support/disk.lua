@@ -8,8 +8,6 @@ local process = require "vmm.process"
 
 local disk = {}
 
-local LOADER = "/lib64/ld-linux-x86-64.so.2"
-
 -- The path of a program that may be for the administrator alone; or nil.
 local function which(name)
     local path = process.which(name)
@@ -22,11 +20,8 @@ end
 --- The paths of a program and of what it is linked with, for guests; fails where it is not
 -- installed.
 function disk.needs(name)
-    local paths = { (assert(which(name), name .. " is not installed")) }
-    for path in assert(process.capture { LOADER, "--list", paths[1] }):gmatch "(/%S+) %(0x%x+%)" do
-        paths[#paths + 1] = path
-    end
-    return paths
+    local path = assert(which(name), name .. " is not installed")
+    return { path, table.unpack(initramfs.libraries(path)) }
 end
 
 --- The same as `files` of guests.initramfs.

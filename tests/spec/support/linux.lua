@@ -2,6 +2,7 @@
 -- Boots Debian's kernels with a busybox initramfs for specs, and runs commands in them.
 
 local guests = require "vmm.guests"
+local initramfs = require "vmm.initramfs"
 local process = require "vmm.process"
 local vmm = require "vmm"
 
@@ -40,9 +41,9 @@ end
 
 -- A program of this host with its libraries, added to an initramfs's files.
 function linux.add_program(files, path)
+    assert(process.is_readable(path), path .. " is not installed")
     files[path] = { host = path, mode = 0x1ed }
-    local needs = process.capture { "env", "LD_TRACE_LOADED_OBJECTS=1", path }
-    for library in assert(needs, path .. " does not start"):gmatch "%s(/[^%s]+) %(0x" do
+    for _, library in ipairs(initramfs.libraries(path)) do
         files[library] = { host = library, mode = 0x1ed }
     end
 end

@@ -1,0 +1,225 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- The initramfs of a guest: busybox, the kernel's modules, what a recipe adds, and /init.
+
+local boot = require "vmm.guest.boot"
+local guests = require "vmm.guests"
+local initramfs = require "vmm.initramfs"
+local modules = require "vmm.modules"
+local process = require "vmm.process"
+local store = require "vmm.guest.store"
+
+local initrd = {}
+
+local EXECUTABLE = 0x1ed
+local SCRIPTS = "/usr/local/lib/vmm/" -- in a root with systemd
+local UNITS = "/etc/systemd/system/"
+
+-- Where files that are added to a root of another kind wait for it.
+local LATER = "/etc/vmm/files"
+
+-- How modules are packed, and what unpacks them.
+local UNPACK = { xz = "xz", zst = "zstd", gz = "gzip" }
+
+-- ---- what goes in -----------------------------------------------------------------------
+
+-- The drivers that the kernel has as modules, and the recipe's modules; or nil, message.
+local function wanted_modules(recipe, kernel, kind)
+    local list, index = {}, kernel.modules
+    if not index then
+        if recipe.modules[1] then
+            return nil, ("no modules are known of %s: name its build tree, or have "
+                .. "lib/modules/%s beside it"):format(kernel.path, kernel.release)
+        end
+        return list
+    end
+    for _, name in ipairs(guests.DRIVERS) do
+        if index.paths[name] then
+            list[#list + 1] = { name = name, always = name == "overlay" and kind ~= "initramfs" }
+        end
+    end
+    for _, name in ipairs(recipe.modules) do
+        list[#list + 1] = { name = modules.name(name), always = true }
+    end
+    for _, module in ipairs(list) do
+        local message
+        module.order, message = index:order { module.name }
+        if not module.order then return nil, message end
+    end
+    return list
+end
+
+-- The host files of a recipe: an array of { path in the guest, path here, mode }; or nil, message.
+local function host_files(recipe)
+    local list = {}
+    for path, content in pairs(recipe.files) do
+        if type(content) == "table" then
+            list[#list + 1] = { path, content.host, content.mode }
+        end
+    end
+    for _, name in ipairs(recipe.programs) do
+        local path = name:find "/" and name or process.which(name)
+            or process.is_readable("/usr/sbin/" .. name) and "/usr/sbin/" .. name
+        if not path or not process.is_readable(path) then
+            return nil, ("no program %s on this host"):format(name)
+        end
+        list[#list + 1] = { path, path, EXECUTABLE }
+        for _, library in ipairs(initramfs.libraries(path)) do
+            list[#list + 1] = { library, library, EXECUTABLE }
+        end
+    end
+    table.sort(list, function(a, b) return a[1] < b[1] end)
+    return list
+end
+
+-- The text of the agent, which runs commands for the host; nil where it is not built in.
+local function agent_text()
+    local found, agent = pcall(require, "vmm.scenario.agent")
+    return found and agent.SCRIPT or nil
+end
+
+-- ---- what of it is told apart ---------------------------------------------------------------
+
+-- All that the image depends on, as text: what is text itself, and of host files size and time.
+local function describe(recipe, kernel, kind, parts)
+    local lines = { "initramfs of " .. kernel.id, boot.init(kind), boot.FOLDER_INIT,
+        parts.agent or "", recipe.run or "" }
+    local function add(format, ...) lines[#lines + 1] = format:format(...) end
+    local paths, directory = { parts.busybox }, kernel.modules and kernel.modules.directory
+    for _, module in ipairs(parts.modules) do
+        add("module %s %s", module.name, module.always or "if needed")
+        for _, path in ipairs(module.order) do
+            add("  %s", path)
+            if not kernel.is_fixed then paths[#paths + 1] = directory .. "/" .. path end
+        end
+    end
+    for _, file in ipairs(parts.files) do
+        add("file %s %s %s", file[1], file[2], file[3] or "")
+        paths[#paths + 1] = file[2]
+    end
+    local names = {}
+    for path, content in pairs(recipe.files) do
+        if type(content) == "string" then names[#names + 1] = path end
+    end
+    table.sort(names)
+    for _, path in ipairs(names) do
+        add("text %s %d\n%s", path, #recipe.files[path], recipe.files[path])
+    end
+    local stat = process.stat(paths)
+    for _, path in ipairs(paths) do
+        local about = stat[path]
+        if not about then return nil, path .. ": no such file" end
+        add("%s %d %d.%09d %o", path, about.size, about.mtime, about.mtime_ns, about.mode)
+    end
+    return table.concat(lines, "\n")
+end
+
+-- ---- the tree -----------------------------------------------------------------------------
+
+local function add_module(tree, directory, path)
+    local inside = "/lib/modules/" .. path:match "[^/]+$"
+    local unpack = UNPACK[path:match "%.ko%.(%w+)$"]
+    if not unpack then
+        tree:copy(inside, directory .. "/" .. path)
+        return inside
+    end
+    local bytes = process.capture { unpack, "-dc", directory .. "/" .. path }
+    if not bytes then return nil, ("%s/%s: %s cannot unpack it"):format(directory, path, unpack) end
+    inside = inside:gsub("%.%w+$", "")
+    tree:file(inside, bytes)
+    return inside
+end
+
+local function add_modules(tree, kernel, list)
+    local always, inside = {}, {}
+    for _, module in ipairs(list) do
+        local lines = {}
+        for _, path in ipairs(module.order) do
+            local message
+            if not inside[path] then
+                inside[path], message = add_module(tree, kernel.modules.directory, path)
+            end
+            if not inside[path] then return nil, message end
+            lines[#lines + 1] = ("%s %s\n"):format(modules.name(path), inside[path])
+        end
+        tree:file("/etc/vmm/modules/" .. module.name, table.concat(lines))
+        if module.always then always[#always + 1] = module.name end
+    end
+    tree:file("/etc/vmm/load", table.concat(always, "\n") .. "\n")
+    return true
+end
+
+-- /bin and its like are links in every root.
+local function below(prefix, path)
+    return prefix == "" and path or prefix .. path:gsub("^/(s?bin/)", "/usr/%1")
+        :gsub("^/(lib%d*/)", "/usr/%1")
+end
+
+local function add_files(tree, recipe, list, prefix)
+    for _, file in ipairs(list) do
+        tree:copy(below(prefix, file[1]), file[2], file[3])
+    end
+    for path, content in pairs(recipe.files) do
+        if type(content) == "string" then tree:file(below(prefix, path), content) end
+    end
+end
+
+-- The agent and the recipe's script: for our own init, or as units of systemd's.
+local function add_scripts(tree, recipe, kind, agent)
+    local function add(name, script, service)
+        if not script then return end
+        if kind ~= "disk" then return tree:file("/etc/vmm/" .. name, script, EXECUTABLE) end
+        tree:file(LATER .. SCRIPTS .. name, script, EXECUTABLE)
+        local unit = "vmm-" .. name .. ".service"
+        tree:file(LATER .. UNITS .. unit,
+            boot.unit(service.description, SCRIPTS .. name, service.settings))
+        tree:symlink(LATER .. UNITS .. "multi-user.target.wants/" .. unit, "../" .. unit)
+    end
+    add("agent", agent, { description = "Commands from the host", settings = "Restart=always" })
+    add("run", recipe.run, { description = "The script of this guest", settings = "Type=oneshot" })
+    if kind == "folder" then tree:file("/etc/vmm/init", boot.FOLDER_INIT, EXECUTABLE) end
+end
+
+local function compose(recipe, kernel, kind, parts)
+    local tree = initramfs.new()
+    local ok, message = tree:busybox(parts.busybox)
+    if not ok then return nil, message end
+    for _, path in ipairs { "/proc", "/sys", "/dev", "/tmp", "/root", "/run", "/lower", "/upper",
+            "/new", LATER } do
+        tree:directory(path)
+    end
+    tree:device("/dev/console", "c", 5, 1)
+    tree:file("/init", boot.init(kind), EXECUTABLE)
+    tree:file("/etc/passwd", "root::0:0:root:/root:/bin/sh\n")
+    tree:file("/etc/group", "root:x:0:\n")
+    tree:file("/etc/hosts", "127.0.0.1 localhost guest\n")
+    ok, message = add_modules(tree, kernel, parts.modules)
+    if not ok then return nil, message end
+    add_scripts(tree, recipe, kind, parts.agent)
+    add_files(tree, recipe, parts.files, kind == "initramfs" and "" or LATER)
+    return tree
+end
+
+--- The image for a recipe and a kernel, from the cache when it was made before.
+-- @param kind  of root: "initramfs", "folder", "disk"
+-- @return path; or nil, message
+function initrd.get(recipe, kernel, kind)
+    local parts = { busybox = process.which "busybox", agent = agent_text() }
+    if not parts.busybox then
+        return nil, "no busybox on this host; install Debian's busybox-static"
+    end
+    local message
+    parts.modules, message = wanted_modules(recipe, kernel, kind)
+    if not parts.modules then return nil, message end
+    parts.files, message = host_files(recipe)
+    if not parts.files then return nil, message end
+    local description
+    description, message = describe(recipe, kernel, kind, parts)
+    if not description then return nil, message end
+    return store.get("guest", ".cpio", description, function(path)
+        local tree, why = compose(recipe, kernel, kind, parts)
+        if not tree then return nil, why end
+        return tree:write(path)
+    end)
+end
+
+return initrd
