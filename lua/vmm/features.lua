@@ -43,7 +43,7 @@ local GIVES = {
     disassemble = { "vmm.inspect.disassemble" },
     gdb = { "vmm.gdb" },
     guests = { "vmm.guests", "vmm.debian", "vmm.initramfs", "vmm.modules", "vmm.cpio" },
-    scenario = { "vmm.scenario", "vmm.guest" },
+    scenario = { "vmm.scenario", "vmm.guest", "vmm.test", "vmm.report" },
     lab = { "vmm.lab" },
 }
 

@@ -139,11 +139,16 @@ function sched.set_foreground(task)
     return former
 end
 
--- Raises an error in the wait that the task that the user talks to is in, or the next one.
-function sched.break_in(err)
-    if not foreground then return end
-    foreground.raised = { error = err }
+-- Raises an error in the wait that a task is in, or the next one; nil takes back what no wait has
+-- raised yet.
+function sched.raise(task, err)
+    task.raised = err ~= nil and { error = err } or nil
     core.wake()
+end
+
+-- The same in the task that the user talks to.
+function sched.break_in(err)
+    if foreground then sched.raise(foreground, err) end
 end
 
 -- What can be called need not be a function.
@@ -293,6 +298,15 @@ function sched.wait_all(list, timeout)
         results[i] = task:wait()
     end
     return results
+end
+
+-- Lets go on what can, then takes the errors that nobody has taken so far: an array of texts. For who
+-- runs one thing after the other in the main task, and wants to know whose they are.
+function sched.take_lost()
+    sched.step(0)
+    local texts = lost_errors()
+    main.raised = nil
+    return texts
 end
 
 -- Runs fn(...) as the main task to its end: true and its results, or false, its error and the

@@ -3,6 +3,7 @@
 --
 --   vmm-reference [options] [script.lua|- [args...]]
 --   vmm-reference [options] lab [args...]
+--   vmm-reference test [options] FILE|DIRECTORY...
 --   vmm-reference top [-n FRAMES] FILE
 
 local config = require "vmm.config"
@@ -15,6 +16,7 @@ local text = require "vmm.text"
 -- First words that are not scripts, and the modules whose main(args) they run.
 local COMMANDS = {
     lab = { module = "vmm.lab", features = { "lab" } },
+    test = { module = "vmm.test", features = { "scenario" } },
     top = { module = "vmm.cli.top", features = { "metrics" } },
 }
 

@@ -1,0 +1,88 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- --debug-on-fail: where a test fails, all VMs are paused and a prompt opens, with what the test's
+-- functions have in scope.
+
+local alive = require "vmm.alive"
+local terminal = require "vmm.terminal"
+
+local debugger = {}
+
+local PAUSE_SECONDS = 5
+local LEVELS = 60 -- of the stack, that are looked at
+
+-- Is a function one of the test's, not of busted's or ours?
+local function is_users(info)
+    if info.what == "C" then return false end
+    for _, ours in ipairs { "/busted/", "/luassert/", "vmm/test/", "vmm/scenario/" } do
+        if info.source:find(ours, 1, true) then return false end
+    end
+    return true
+end
+
+-- Adds variables as get(of, 1), get(of, 2), ... tells them, unless there are some of these names.
+local function add(found, get, of)
+    local at = 1
+    local name, value = get(of, at)
+    while name do
+        if not name:find "^%(" and name ~= "_ENV" and found[name] == nil then found[name] = value end
+        at = at + 1
+        name, value = get(of, at)
+    end
+end
+
+-- What the functions that are running see: the innermost of each name.
+local function variables()
+    local found = {}
+    for level = 2, LEVELS do
+        local info = debug.getinfo(level, "Sf")
+        if not info then break end
+        if is_users(info) then
+            add(found, function(_, at) return debug.getlocal(level + 2, at) end)
+            add(found, debug.getupvalue, info.func)
+        end
+    end
+    return found
+end
+
+-- Without what busted and this program were called by.
+local function traceback()
+    return (debug.traceback("", 5):gsub("^%s+", ""):gsub("\n%s+%[C%]: in function 'xpcall'.*$", ""))
+end
+
+local function pause_all()
+    local names = {}
+    for _, vm in ipairs(alive.list()) do
+        local paused = not vm:stopped() and pcall(vm.pause, vm, PAUSE_SECONDS)
+        names[#names + 1] = paused and vm.name .. " (paused)" or vm.name
+    end
+    return names
+end
+
+local function open(output, message)
+    output.budget:start(nil)
+    local globals = variables()
+    local names = pause_all()
+    globals.vmm = require "vmm"
+    terminal.write(("\n%s has failed: %s\n%s\nVMs: %s; exit goes on with the tests\n"):format(
+        output.name, tostring(message), traceback(),
+        names[1] and table.concat(names, ", ") or "none"))
+    terminal.prompt(setmetatable(globals, { __index = _G, __newindex = _G }))
+end
+
+-- busted asks for the trace of an error while the stack is still there.
+function debugger.attach(output)
+    local busted = output.busted
+    local get_trace = busted.getTrace
+    function busted.getTrace(element, level, message)
+        local kind = (debug.getmetatable(message) or {}).__type
+        local failed = output.id and element.descriptor == "it" and kind ~= "pending"
+        if failed and not output.prompted then
+            output.prompted = true
+            local ok, why = pcall(open, output, message)
+            if not ok then terminal.write(tostring(why) .. "\n") end
+        end
+        return get_trace(element, level, message)
+    end
+end
+
+return debugger
