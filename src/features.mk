@@ -74,7 +74,7 @@ $(call block,gdb,,lua/vmm/gdb.lua lua/vmm/gdb/*.lua,,,socket debug)
 GUESTS := guests debian initramfs modules cpio
 $(call block,guests,,$(GUESTS:%=lua/vmm/%.lua))
 $(call block,scenario,,lua/vmm/scenario/*.lua lua/vmm/guest.lua lua/vmm/guest/*.lua \
-	lua/vmm/test/*.lua lua/vmm/report/*.lua,,,guests)
+	lua/vmm/test/*.lua lua/vmm/report/*.lua lua/vmm/cli/report.lua,,,guests)
 $(call block,lab,,lua/vmm/lab.lua lua/vmm/lab/*.lua,,,guests)
 
 # The files that include vmm_features.h: all that is compiled anew for another choice.

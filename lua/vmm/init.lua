@@ -73,6 +73,7 @@ local LATER = {
     metrics = { "vmm.metrics" },
     scenario = { "vmm.scenario" },
     guest = { "vmm.guest" },
+    report = { "vmm.report" }, -- of what test runs recorded
     json = { "vmm.json" },
 }
 

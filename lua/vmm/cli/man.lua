@@ -126,6 +126,11 @@ exits, CPU and handling time of each virtual CPU, exit reason, port and address;
 to a file or pipe, one frame after the other, at most
 .I FRAMES
 of them.
+.PP
+.B report
+as the first word makes reports of test runs that were recorded, of shards of one
+run together: an HTML page, JUnit XML, TAP, one run file.
+It says what has failed, and exits with 1 when something has.
 .SS Values
 Several
 .IR key = value

@@ -5,6 +5,7 @@
 --   vmm-reference [options] lab [args...]
 --   vmm-reference test [options] FILE|DIRECTORY...
 --   vmm-reference top [-n FRAMES] FILE
+--   vmm-reference report [--html FILE]... RUN.jsonl...
 
 local config = require "vmm.config"
 local features = require "vmm.features"
@@ -17,6 +18,7 @@ local text = require "vmm.text"
 local COMMANDS = {
     lab = { module = "vmm.lab", features = { "lab" } },
     test = { module = "vmm.test", features = { "scenario" } },
+    report = { module = "vmm.cli.report", features = { "scenario" } },
     top = { module = "vmm.cli.top", features = { "metrics" } },
 }
 

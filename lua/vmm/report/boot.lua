@@ -1,0 +1,121 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- How a Linux guest booted, from the times of its kernel's messages: phases, and with the kernel's
+-- option initcall_debug how long each initcall took.
+
+local console = require "vmm.report.console"
+
+local Boot = {}
+Boot.__index = Boot
+
+-- What begins with a message that every kernel of the last years prints, in the order of a boot.
+local PHASES = {
+    { "early kernel", "Linux version " },
+    { "memory", "Memory: " },
+    { "processors", "smp: Bringing up secondary CPUs" },
+    { "drivers", "devtmpfs: initialized" },
+    { "initial RAM disk", "Trying to unpack rootfs image as initramfs" },
+    { "drivers, late", "Freeing initrd memory" },
+    { "user space", "Run /" },
+}
+
+-- What a line may be worth reading for, as it is written in a run file.
+local WORTH = { "initcall ", "calling  " }
+for _, phase in ipairs(PHASES) do
+    WORTH[#WORTH + 1] = phase[2]
+end
+
+local LINES, INITCALLS = 50000, 10000 -- looked at, kept
+
+local function new()
+    return setmetatable({ lines = 0, phases = {}, initcalls = {}, begun = {} }, Boot)
+end
+
+local function is_worth_reading(written)
+    for _, words in ipairs(WORTH) do
+        if written:find(words, 1, true) then return true end
+    end
+    return false
+end
+
+local function take_phase(self, line)
+    for i, phase in ipairs(PHASES) do
+        local last = self.phases[#self.phases]
+        if line.text:sub(1, #phase[2]) == phase[2] and (not last or last.order < i) then
+            table.insert(self.phases, { name = phase[1], order = i, t = line.t })
+            return
+        end
+    end
+end
+
+-- "calling  NAME+0x0/0x10 @ 1", "initcall NAME+0x0/0x10 returned 0 after 12 usecs"
+local function take_initcall(self, line)
+    local name, result, micros = line.text:match
+        "^initcall ([%w_.%-]+)%S* returned (%-?%d+) after (%d+) usecs"
+    if not name then
+        name = line.text:match "^calling  ([%w_.%-]+)%S* @ %d+"
+        if name and line.stamp then self.begun[name] = line.stamp end
+        return
+    end
+    local duration = tonumber(micros) / 1e6
+    local begun = self.begun[name] or line.stamp and line.stamp - duration
+    if not begun or #self.initcalls >= INITCALLS then return end
+    self.begun[name] = nil
+    table.insert(self.initcalls, { name = name, from = begun, duration = duration,
+        failed = result ~= "0" })
+end
+
+-- A line of the console, as it is written in the run file.
+function Boot:take(written)
+    self.lines = self.lines + 1
+    if self.lines > LINES then return end
+    local first = not self.first
+    local stamp = not self.offset and written:find('"stamp":%s*[0-9.]*[1-9]')
+    if not first and not stamp and not is_worth_reading(written) then return end
+    local line = console.line(written)
+    if not line or not line.t then return end
+    if first then
+        self.first = line.t
+        self.epoch = line.time and line.time - line.t -- when the VM was started
+    end
+    -- The kernel's clock begins after the VM's.
+    if line.stamp and line.stamp > 0 then
+        local offset = line.t - line.stamp
+        self.offset = math.min(self.offset or offset, offset)
+    end
+    take_phase(self, line)
+    take_initcall(self, line)
+end
+
+-- The phases, each with its end: { name, from, to }, in seconds since the VM's start. ready: when
+-- the guest was ready, or nil.
+function Boot:timed_phases(ready)
+    local list = {}
+    if self.first and self.first > 0 then
+        list[1] = { name = "before the first message", from = 0,
+            to = self.phases[1] and self.phases[1].t or self.first }
+    end
+    for i, phase in ipairs(self.phases) do
+        local following = self.phases[i + 1]
+        local to = following and following.t or ready
+        if to and to >= phase.t then
+            list[#list + 1] = { name = phase.name, from = phase.t, to = to }
+        end
+    end
+    return list
+end
+
+-- The initcalls, in seconds since the VM's start, the longest first: { name, from, duration }.
+function Boot:slowest()
+    local list = {}
+    for _, call in ipairs(self.initcalls) do
+        list[#list + 1] = { name = call.name, duration = call.duration, failed = call.failed,
+            from = call.from + (self.offset or 0) }
+    end
+    table.sort(list, function(a, b)
+        if a.duration ~= b.duration then return a.duration > b.duration end
+        return a.name < b.name
+    end)
+    return list
+end
+
+return { new = new }
