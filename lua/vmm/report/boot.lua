@@ -91,7 +91,7 @@ end
 function Boot:timed_phases(ready)
     local list = {}
     if self.first and self.first > 0 then
-        list[1] = { name = "before the first message", from = 0,
+        list[1] = { name = "before Linux", from = 0,
             to = self.phases[1] and self.phases[1].t or self.first }
     end
     for i, phase in ipairs(self.phases) do

@@ -34,7 +34,8 @@ local function moments_of(vm, more)
             end
             local t = step.time + step.duration - epoch
             if step.ok ~= false then ready = ready or t end
-            table.insert(list, { t = t, words = step.ok == false and "gave up" or "ready" })
+            table.insert(list, { t = t, bad = step.ok == false,
+                words = step.ok == false and "gave up" or "ready" })
         end
     end
     return list, ready
@@ -75,8 +76,8 @@ end
 
 local function add_curves(chart, vm)
     local rates, memory = curves_of(vm.samples, chart.to)
-    chart:area("exits / s", rates, "exits", ("at most %s a second"):format(grouped(most_of(rates))))
-    chart:area("memory", memory, "memory", ("at most %s"):format(clean.bytes(most_of(memory))))
+    chart:area("exits / s", rates, "exits", grouped(most_of(rates)))
+    chart:area("memory", memory, "memory", clean.bytes(most_of(memory)))
     return #rates >= 2 or #memory >= 2
 end
 
@@ -188,7 +189,7 @@ local function put_boot(put, vm, more, id)
     if #phases == 0 and #calls == 0 and not ready or to <= 0 then return 0 end
     local chart = svg.new(0, to * 1.02)
     for _, moment in ipairs(moments) do
-        chart:mark(moment.t, moment.words)
+        chart:mark(moment.t, moment.words, moment.bad)
     end
     chart:bars("phases", phase_bars(phases))
     chart:rows("initcalls", call_bars(calls))

@@ -128,6 +128,9 @@ return [[
     tools.hidden = false;
   }
 
+  // What failed is explained by the end of a console.
+  for (const pre of all(".test[data-status=bad] .console pre")) pre.scrollTop = pre.scrollHeight;
+
   const arrive = () => {
     const target = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
     if (!target) return;

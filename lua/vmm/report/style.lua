@@ -11,7 +11,7 @@ return [[
   --now: #ffd24d; --now-text: #1a2129;
   --debug: #5c6773; --notice: #0a58a8; --warning: #7d5000; --error: #b01b13;
   --bar: #4a86c5; --area: #7fb0de; --area-line: #1f65ab; --memory: #b79ad6; --memory-line: #6b3fa0;
-  --phase-a: #d6e6f5; --phase-b: #b9d4ee; --mark: #b01b13;
+  --phase-a: #d6e6f5; --phase-b: #b9d4ee; --mark: #3c4753;
   --mono: ui-monospace, "DejaVu Sans Mono", "Liberation Mono", Menlo, Consolas, monospace;
 }
 @media (prefers-color-scheme: dark) {
@@ -22,7 +22,7 @@ return [[
     --now: #d9a400; --now-text: #11161c;
     --debug: #96a2ae; --notice: #7db9f5; --warning: #e3b95c; --error: #ff9088;
     --bar: #5a9ad8; --area: #2c5c8c; --area-line: #7db9f5; --memory: #5a4180;
-    --memory-line: #c3a4ea; --phase-a: #223a52; --phase-b: #2f5274; --mark: #ff9088;
+    --memory-line: #c3a4ea; --phase-a: #223a52; --phase-b: #2f5274; --mark: #c3ccd5;
   }
 }
 * { box-sizing: border-box; }
@@ -142,11 +142,13 @@ svg .call { fill: var(--bar); } svg .call.bad { fill: var(--fail); }
 svg .exits { fill: var(--area); fill-opacity: .55; stroke: var(--area-line); stroke-width: 1.5; }
 svg .memory { fill: var(--memory); fill-opacity: .5; stroke: var(--memory-line); stroke-width:
   1.5; }
-svg .mark { stroke: var(--mark); stroke-dasharray: 4 3; } svg .mark-text { fill: var(--mark); }
+svg line.mark { stroke: var(--mark); stroke-dasharray: 4 3; } svg text.mark { fill: var(--mark); }
+svg line.bad { stroke: var(--fail); } svg text.bad { fill: var(--fail); }
 table { border-collapse: collapse; margin: .4rem 0; font-size: 14px; }
 th, td { text-align: left; padding: .15rem 1.25rem .15rem 0; vertical-align: top; }
 th { color: var(--dim); font-weight: 600; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
+.vm > details { margin-top: .5rem; }
 .scroll { overflow-x: auto; }
 footer { color: var(--dim); padding: 2rem 1.25rem; }
 @media (max-width: 44rem) {

@@ -42,66 +42,82 @@ function Chart:name(words, y)
     self:text(LEFT - 8, y, words, "soft", "end")
 end
 
--- A bar with its words in it, or behind it where there is room for them, or no words.
--- limit: up to where words behind it may go.
-function Chart:bar(bar, y, height, class, limit)
+function Chart:rectangle(bar, y, height, class)
     local from, to = self:x(bar.from), self:x(bar.to)
     self:add('<rect x="%.1f" y="%.1f" width="%.1f" height="%d" class="%s">', from, y,
         math.max(to - from, 1), height, class)
     self:add("<title>%s</title></rect>\n", xml(bar.title))
-    local wide = utf8.len(bar.words) * CHARACTER
-    if wide < to - from - 6 then
-        self:text(from + 4, y + height / 2 + 4, bar.words)
-    elseif limit and to + 5 + wide < limit then
-        self:text(to + 5, y + height / 2 + 4, bar.words)
-    elseif limit and from - 5 - wide > LEFT then
-        self:text(from - 5, y + height / 2 + 4, bar.words, nil, "end")
-    end
+    return from, to
 end
 
--- Bars that follow each other, in one lane; { from, to, words, title }.
+local function width_of(words)
+    return utf8.len(words) * CHARACTER
+end
+
+-- Bars that follow each other, in one lane; { from, to, words, title }. Those that are too short for
+-- their words have a number, and the words below.
 function Chart:bars(name, bars)
     if #bars == 0 then return end
+    local below = {}
     self:name(name, self.y + 18)
     for i, bar in ipairs(bars) do
-        self:bar(bar, self.y + 2, 24, i % 2 == 0 and "phase-b" or "phase-a")
+        local from, to = self:rectangle(bar, self.y + 2, 24, i % 2 == 0 and "phase-b" or "phase-a")
+        if width_of(bar.words) < to - from - 6 then
+            self:text(from + 4, self.y + 18, bar.words)
+        else
+            local sign = ("%d"):format(#below + 1)
+            below[#below + 1] = sign .. " " .. bar.words
+            if width_of(sign) < to - from then
+                self:text((from + to) / 2, self.y + 18, sign, nil, "middle")
+            end
+        end
     end
     self.y = self.y + 34
+    if #below == 0 then return end
+    self:text(LEFT, self.y + 8, table.concat(below, " \u{B7} "), "soft")
+    self.y = self.y + 20
 end
 
--- A bar in each row.
+-- A bar in each row, with its words behind it, or before it where there is more room.
 function Chart:rows(name, bars)
     for i, bar in ipairs(bars) do
         if i == 1 then self:name(name, self.y + 10) end
-        self:bar(bar, self.y, 12, bar.bad and "call bad" or "call", WIDTH - RIGHT + 20)
+        local from, to = self:rectangle(bar, self.y, 12, bar.bad and "call bad" or "call")
+        if to + 5 + width_of(bar.words) < WIDTH then
+            self:text(to + 5, self.y + 10, bar.words)
+        else
+            self:text(from - 5, self.y + 10, bar.words, nil, "end")
+        end
         self.y = self.y + 17
     end
     if #bars > 0 then self.y = self.y + 6 end
 end
 
--- A line of values over time: points { t, value } in order; highest: its value in words.
+-- A curve over time: points { t, value } in order; highest: the greatest value in words.
 function Chart:area(name, points, class, highest)
     if #points < 2 then return end
     local height, most = 56, 0
     for _, point in ipairs(points) do
         most = math.max(most, point[2])
     end
-    local bottom, path = self.y + height + 14, {}
+    local bottom, path = self.y + height + 6, {}
     for _, point in ipairs(points) do
         path[#path + 1] = ("%.1f,%.1f"):format(self:x(point[1]),
             bottom - height * point[2] / math.max(most, 1e-9))
     end
-    self:name(name, bottom - 2)
+    self:name(highest, bottom - height + 8)
+    self:name(name, bottom - height / 2 + 4)
+    self:name("0", bottom)
     self:line(LEFT, bottom, WIDTH - RIGHT, bottom, "grid")
     self:add('<path d="M%.1f,%.1f L%s L%.1f,%.1f Z" class="%s"/>\n', self:x(points[1][1]), bottom,
         table.concat(path, " "), self:x(points[#points][1]), bottom, class)
-    self:text(LEFT + 2, self.y + 9, highest, "soft")
     self.y = bottom + 10
 end
 
 -- A moment, from top to bottom.
-function Chart:mark(t, words)
-    if t >= self.from and t <= self.to then table.insert(self.marks, { t = t, words = words }) end
+function Chart:mark(t, words, bad)
+    if t < self.from or t > self.to then return end
+    table.insert(self.marks, { t = t, words = words, class = bad and "mark bad" or "mark" })
 end
 
 -- A step of 1, 2 or 5 that gives at most so many parts.
@@ -132,7 +148,7 @@ function Chart:put_marks()
     end)
     local bottom, rows, ends = self.y, 0, {}
     for _, mark in ipairs(self.marks) do
-        local x, wide = self:x(mark.t), utf8.len(mark.words) * CHARACTER
+        local x, wide = self:x(mark.t), width_of(mark.words)
         local left = x + wide + 4 < WIDTH and x or math.max(0, x - wide)
         local row = 1
         while ends[row] and ends[row] > left - 8 do
@@ -140,8 +156,8 @@ function Chart:put_marks()
         end
         ends[row], rows = left + wide, math.max(rows, row)
         local y = bottom + 16 + row * 15
-        self:line(x, 0, x, y - 11, "mark")
-        self:text(x, y, mark.words, "mark-text", left == x and "start" or "end")
+        self:line(x, 0, x, y - 11, mark.class)
+        self:text(x, y, mark.words, mark.class, left == x and "start" or "end")
     end
     self.y = bottom + 24 + rows * 15
 end
