@@ -17,6 +17,8 @@ local FIELDS = {
     config = "table", metrics = "table", earlier = "table", paths = "table", problems = "table",
 }
 
+local MOST = 1e15 -- times, bytes and counts are less; what is more, or no number, is none
+
 -- The string that begins with the quote at a position, as it is written, with its quotes.
 local function raw_string(line, quote)
     local at = quote + 1
@@ -50,7 +52,7 @@ function event.decode(line)
     for key, item in pairs(value) do
         local wanted = FIELDS[key]
         if item == json.null or wanted and type(item) ~= wanted
-            or item ~= item or item == math.huge or item == -math.huge then
+            or type(item) == "number" and not (item > -MOST and item < MOST) then
             value[key] = nil
         end
     end

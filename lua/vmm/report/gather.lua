@@ -16,8 +16,9 @@ local NAME_BYTES = 200
 
 local function new_vm(self, name)
     local vm = {
-        name = clean.bounded(name, NAME_BYTES), config = {}, samples = {}, every = 1, seen = 0,
-        console = ring.new(self.console_bytes), boot = boot.new(), artefacts = {},
+        name = clean.bounded(name, NAME_BYTES), config = {},
+        samples = {}, every = 1, seen = 0,
+        console = ring.new(self.console_bytes, self.console_head), boot = boot.new(),
     }
     self.by_name[name] = vm
     self.vms[#self.vms + 1] = vm
@@ -144,13 +145,14 @@ local function make_tree(self)
 end
 
 -- Reads the events of an attempt. options: console_bytes, what is kept of each VM's console, as
--- written. Returns
+-- written, and console_head, how much of that of its beginning (a quarter). Returns
 --   message, traceback, artefacts, roots (steps, with children), left_out = { steps, vms, ... }
 --   vms     { name, config, reason, text, metrics, console (a ring of lines), boot, samples }
 return function(attempt, options)
     local self = {
         steps = {}, by_step = {}, vms = {}, by_name = {}, by_written = {}, artefacts = {},
-        console_bytes = options.console_bytes, left_out = { steps = 0, vms = 0, artefacts = 0 },
+        console_bytes = options.console_bytes, console_head = options.console_head,
+        left_out = { steps = 0, vms = 0, artefacts = 0 },
         message = attempt.message,
     }
     local handle <close> = assert(io.open(attempt.file.path, "rb"))

@@ -127,8 +127,8 @@ function index.read(path)
     local handle <close>, message = io.open(path, "rb")
     if not handle then return nil, "cannot read " .. message, "EIO" end
     local file = { path = path, attempts = {}, current = {}, problems = {}, strange = 0, long = 0 }
-    local ok, size, why = pcall(handle.seek, handle, "end")
-    if not ok or not size then return nil, ("cannot read %s: %s"):format(path, why), "EIO" end
+    local something, why = handle:read(0)
+    if not something and why then return nil, ("cannot read %s: %s"):format(path, why), "EIO" end
     lines.each(handle, 0, nil, function(line, offset, whole)
         take(file, line, offset, whole)
     end)

@@ -100,7 +100,9 @@ local function put_result(put, test, more)
 end
 
 local function put_test(put, test, report)
-    local more = gather(test.attempt, { console_bytes = CONSOLE_BYTES[test.status] })
+    local more = gather(test.attempt, {
+        console_bytes = CONSOLE_BYTES[test.status], console_head = 0,
+    })
     put("    <testcase", attributes {
         { "classname", (test.spec:gsub("%.lua$", ""):gsub("/", ".")) }, { "name", test.name },
         { "file", test.spec }, { "time", seconds(test.duration) },
@@ -120,22 +122,40 @@ local function counts_of(counts)
         { "skipped", counts.skip }, { "time", seconds(counts.duration) } }
 end
 
--- What the files of the run say of it.
-local function run_properties(self)
-    local list = {}
-    for _, file in ipairs(self.files) do
-        for _, key in ipairs { "version", "host", "seed", "shard" } do
+-- What the run files that the tests of a suite are from say of their runs.
+local function suite_properties(suite)
+    local list, seen, several = {}, {}, false
+    for _, test in ipairs(suite.tests) do
+        several = several or test.attempt.file ~= suite.tests[1].attempt.file
+    end
+    for _, test in ipairs(suite.tests) do
+        local file = test.attempt.file
+        for _, key in ipairs(seen[file] and {} or { "version", "host", "seed", "shard" }) do
             local value = (file.start or {})[key]
             if type(value) == "string" or type(value) == "number" then
-                list[#list + 1] = { #self.files > 1 and ("%s: %s"):format(file.path, key) or key,
-                    value }
+                list[#list + 1] = { several and ("%s: %s"):format(file.path, key) or key, value }
             end
         end
-    end
-    for _, problem in ipairs(self.problems) do
-        list[#list + 1] = { "problem", problem }
+        seen[file] = true
     end
     return list
+end
+
+-- A run that lacks tests has failed, also for who looks at nothing else.
+local function put_incomplete(put, self)
+    if not self.incomplete then return end
+    put('  <testsuite name="vmm-reference" tests="1" failures="0" errors="1" skipped="0">\n',
+        '    <testcase classname="vmm-reference" name="the run is complete">\n      <error',
+        attributes { { "message", "The run is incomplete" }, { "type", "incomplete" } }, ">",
+        xml(table.concat(self.problems, "\n")), "</error>\n    </testcase>\n  </testsuite>\n")
+end
+
+-- Of the whole: with the test that an incomplete run has more.
+local function all_counts(self)
+    local more = self.incomplete and 1 or 0
+    local counts = setmetatable({ all = self.counts.all + more, error = self.counts.error + more },
+        { __index = self.counts })
+    return counts_of(counts)
 end
 
 local function first_start(suite)
@@ -149,19 +169,19 @@ end
 -- Writes it by put(text, ...). report.beside(run file).relative(path): where an artefact is for who
 -- reads the report.
 function junit.write(put, self, report)
-    local properties = run_properties(self)
     put('<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="vmm-reference"',
-        attributes(counts_of(self.counts)), ">\n")
+        attributes(all_counts(self)), ">\n")
     for _, suite in ipairs(self.suites) do
         put("  <testsuite", attributes { { "name", suite.name } },
             attributes(counts_of(suite.counts)),
             attributes { { "timestamp", when(first_start(suite)) } }, ">\n")
-        put_properties(put, "    ", properties)
+        put_properties(put, "    ", suite_properties(suite))
         for _, test in ipairs(suite.tests) do
             put_test(put, test, report)
         end
         put "  </testsuite>\n"
     end
+    put_incomplete(put, self)
     put "</testsuites>\n"
 end
 

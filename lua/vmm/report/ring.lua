@@ -5,11 +5,12 @@
 local Ring = {}
 Ring.__index = Ring
 
--- Keeps so many bytes, a quarter of them of the beginning.
-local function new(bytes)
+-- Keeps so many bytes, some of them of the beginning (a quarter).
+local function new(bytes, head)
+    head = head or bytes // 4
     return setmetatable({
-        head = {}, room = bytes // 4, tail = {}, first = 1, last = 0, held = 0,
-        most = bytes - bytes // 4, lines = 0, left_out = 0, left_bytes = 0,
+        head = {}, room = head, tail = {}, first = 1, last = 0, held = 0,
+        most = bytes - head, lines = 0, left_out = 0, left_bytes = 0,
     }, Ring)
 end
 

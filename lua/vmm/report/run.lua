@@ -81,7 +81,29 @@ local function count_tests(tests)
     return counts
 end
 
--- Which shards of how many are whole: what is missing, in words.
+-- What was to run: files with the same are the same part of a run, run again.
+local function part_of(file)
+    local start = file.start or {}
+    local words = { start.shard or file.path }
+    for _, path in ipairs(start.paths or {}) do
+        words[#words + 1] = tostring(path)
+    end
+    return table.concat(words, "\n")
+end
+
+-- Is there a part of the run of which no file is whole?
+local function lacks_end(files)
+    local whole = {}
+    for _, file in ipairs(files) do
+        if not file.incomplete then whole[part_of(file)] = true end
+    end
+    for _, file in ipairs(files) do
+        if not whole[part_of(file)] then return true end
+    end
+    return false
+end
+
+-- The shards of which there is no whole file: "2/4", ...
 local function missing_shards(files)
     local whole, total, missing = {}, 0, {}
     for _, file in ipairs(files) do
@@ -90,10 +112,10 @@ local function missing_shards(files)
         total = math.max(total, of or 0)
         if number and not file.incomplete then whole[number] = true end
     end
-    for number = 1, math.min(total, 4096) do
+    for number = 1, total > 1 and math.min(total, 4096) or 0 do
         if not whole[number] then missing[#missing + 1] = ("%d/%d"):format(number, total) end
     end
-    return total > 0 and missing or nil
+    return missing
 end
 
 local function find_times(self)
@@ -108,20 +130,13 @@ local function find_times(self)
     if self.started == math.huge or self.ended == 0 then self.started, self.ended = nil, nil end
 end
 
--- Is any test missing that should have run?  A shard that was cut short and run again is not.
+-- Is any test missing that should have run?
 local function judge(self)
     local missing = missing_shards(self.files)
-    if missing then
-        self.incomplete = #missing > 0
-        if self.incomplete then
-            self.problems[1] = ("incomplete: shard%s %s did not end or %s not here"):format(
-                #missing > 1 and "s" or "", table.concat(missing, ", "),
-                #missing > 1 and "are" or "is")
-        end
-    else
-        for _, file in ipairs(self.files) do
-            self.incomplete = self.incomplete or file.incomplete or false
-        end
+    self.incomplete = #missing > 0 or lacks_end(self.files)
+    if #missing > 0 then
+        self.problems[1] = ("incomplete: shard%s %s did not end or %s not here"):format(
+            #missing > 1 and "s" or "", table.concat(missing, ", "), #missing > 1 and "are" or "is")
     end
     for _, file in ipairs(self.files) do
         for _, problem in ipairs(file.problems) do

@@ -104,8 +104,8 @@ return [[
 
   const levels = {
     all: () => true,
-    dialogue: (line) => !line.dataset.k,
-    kernel: (line) => line.dataset.k,
+    dialogue: (line) => !("k" in line.dataset),
+    kernel: (line) => "k" in line.dataset,
     warnings: (line) => /\bk[0-4]\b/.test(line.className),
   };
   for (const console of all(".console")) {

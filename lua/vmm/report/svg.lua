@@ -54,8 +54,8 @@ local function width_of(words)
     return utf8.len(words) * CHARACTER
 end
 
--- Bars that follow each other, in one lane; { from, to, words, title }. Those that are too short for
--- their words have a number, and the words below.
+-- Bars that follow each other, in one lane; { from, to, words, title }. Those that are too short
+-- for their words have a number, and the words below.
 function Chart:bars(name, bars)
     if #bars == 0 then return end
     local below = {}

@@ -26,6 +26,17 @@ local function yaml(key, value)
     return ("  %s: |\n    %s\n"):format(key, (value:gsub("\n", "\n    ")))
 end
 
+-- How each VM ended. Keys are words, for some readers know no others.
+local function put_ends(put, vms)
+    local parts = {}
+    for _, vm in ipairs(vms) do
+        if vm.reason then
+            parts[#parts + 1] = "  " .. yaml(vm.name:gsub("[^%w_]", "_"), vm.reason)
+        end
+    end
+    if parts[1] then put("  vms:\n", table.concat(parts)) end
+end
+
 local function diagnose(put, test)
     local more = gather(test.attempt, { console_bytes = CONSOLE_BYTES })
     put "  ---\n"
@@ -33,11 +44,9 @@ local function diagnose(put, test)
     if more.traceback then put(yaml("traceback", more.traceback)) end
     put(yaml("severity", test.status))
     put(yaml("file", test.spec))
-    put(yaml("duration_ms", ("%.3f"):format(test.duration * 1e3)))
+    put(yaml("duration_ms", tonumber(("%.3f"):format(test.duration * 1e3))))
     if test.tries > 1 then put(yaml("attempts", test.tries)) end
-    for _, vm in ipairs(more.vms) do
-        if vm.reason then put(yaml("vm " .. vm.name:gsub("[^%w_.-]", "_"), vm.reason)) end
-    end
+    put_ends(put, more.vms)
     put "  ...\n"
 end
 
