@@ -77,7 +77,7 @@ end
 local function add_curves(chart, vm)
     local rates, memory = curves_of(vm.samples, chart.to)
     chart:area("exits / s", rates, "exits", grouped(most_of(rates)))
-    chart:area("memory", memory, "memory", clean.bytes(most_of(memory)))
+    chart:area("RSS", memory, "memory", clean.bytes(most_of(memory)))
     return #rates >= 2 or #memory >= 2
 end
 
