@@ -29,17 +29,19 @@ _vmm_reference()
     local cur=${COMP_WORDS[COMP_CWORD]}
     [[ $cur == = ]] && cur=
     word=${words[-1]}
-    local kept=${word%"$cur"} last=$((${#words[@]} - 1)) option=
+    local kept=${word%"$cur"} last=$((${#words[@]} - 1)) option= command=
     for ((i = 0; i < last; i++)); do
         case ${words[i]} in
         @TAKERS@)
             ((++i == last)) && option=${words[last - 1]}
             ;;
         -?*) ;;
-        *) word=$cur kept= last=$i ;;
+        *) word=$cur kept= command=${words[i]} last=$i ;;
         esac
     done
-    if [[ $option ]]; then
+    if [[ $command == report && $word == -* ]]; then
+        _vmm_reference_offer "--html --junit --tap --jsonl --help" "$word" "" ""
+    elif [[ $option ]]; then
         _vmm_reference_value "$option" "$word" "$kept"
     elif [[ $word == --*=* ]]; then
         _vmm_reference_value "${word%%=*}" "${word#*=}" "${kept#*=}"

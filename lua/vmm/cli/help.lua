@@ -187,8 +187,8 @@ function help.text()
 Boots a kernel in a virtual machine, or runs a Lua script that makes machines.
 What follows the script's name is the script's; it finds it in arg.
 lab runs the same in a throwaway host with emulated SVM; top shows live what a
-machine does that was started with --metrics path=FILE; report makes pages and files for
-CI services of what test runs recorded.
+machine does that was started with --metrics path=FILE; report makes pages, and
+files for CI services, of what test runs recorded.
 ]] }
     parts[#parts + 1] = describe_all(
         "Machine (a script finds what was given in arg.config)",

@@ -75,6 +75,8 @@ describe("completion in bash", function()
         { "--vcpu num=2 ru" .. TAB .. "--ker" .. TAB,
             { "--vcpu", "num=2", "run me.lua", "--ker" } },
         { "x.lua in" .. TAB, { "x.lua", "initrd.img" } },
+        { "report --ht" .. TAB .. "x --ju" .. TAB .. "y ini" .. TAB,
+            { "report", "--html", "x", "--junit", "y", "initrd.img" } },
     }
     for _, session in ipairs(SESSIONS) do
         local line, words = session[1], session[2]
