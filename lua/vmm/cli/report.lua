@@ -10,7 +10,7 @@ local command = {}
 local USAGE = [[
 usage: vmm-reference report [--html FILE] [--junit FILE] [--tap FILE] [--jsonl FILE] RUN.jsonl...
 
-Writes reports of a test run from what it recorded (vmm-reference test --record).
+Writes reports of a test run from what it recorded (vmm-reference test --report).
 Several run files are one run: shards of it, or parts that were run again; of a
 test that ran again the last attempt counts.  FILE may be - for standard output.
 
@@ -47,7 +47,7 @@ local function parse(args)
         at = at + 1
     end
     if #options.files == 0 and not options.help then
-        return nil, "report: which RUN.jsonl? what vmm-reference test --record FILE wrote;"
+        return nil, "report: which RUN.jsonl? what vmm-reference test --report FILE wrote;"
             .. " vmm-reference report --help"
     end
     return options

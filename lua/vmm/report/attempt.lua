@@ -34,6 +34,13 @@ function attempt.start(self, event)
     self.name = event.name
 end
 
+-- former: the attempt before it, or nil; line: of its first event, as the file has it.
+function attempt.start_again(self, former, line)
+    if not former then return end
+    self.spec, self.name = former.spec, former.name
+    self.started = tonumber(line:match '"time":%s*([%d.]+)') or former.ended
+end
+
 function attempt.finish(self, event)
     self.finished = true
     self.ended = event.time

@@ -105,6 +105,8 @@ function handlers.test_end(self, event)
     self.traceback = event.traceback and clean.bounded(event.traceback, MESSAGE_BYTES)
 end
 
+handlers.test_retry = handlers.test_end
+
 -- Consoles are most of a file: their lines are kept as they are written.
 local function console(self, line)
     local name = line:match '"vm":%s*("[^"\\]*")'

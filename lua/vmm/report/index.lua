@@ -36,11 +36,13 @@ function handlers.test_start(file, event, raw)
     return one
 end
 
--- The attempt that an event's test is at; one that the file shows no start of starts by it.
-local function current(file, raw)
+-- The attempt that an event's test is at, from the event's line; one that the file shows no start
+-- of starts by it.
+local function current(file, raw, line)
     local one = file.current[raw or false]
     if not one then
         one = attempt.new(file, raw and unquote(raw), raw)
+        attempt.start_again(one, file.retried[raw], line)
         file.current[raw or false] = one
         if raw then
             table.insert(file.attempts, one)
@@ -51,10 +53,17 @@ local function current(file, raw)
     return one
 end
 
-function handlers.test_end(file, event, raw)
+function handlers.test_end(file, event, raw, line)
     if not raw then return nil end
-    local one = current(file, raw)
+    local one = current(file, raw, line)
     attempt.finish(one, event)
+    return one
+end
+
+-- It has failed and is tried again: what follows is another attempt.
+function handlers.test_retry(file, event, raw, line)
+    local one = handlers.test_end(file, event, raw, line)
+    if one then file.current[raw], file.retried[raw] = nil, one end
     return one
 end
 
@@ -79,9 +88,9 @@ local function take(file, line, offset, whole)
     if handler and not event then return count(file, "strange") end
     local one
     if event then
-        one = handler(file, event, raw)
+        one = handler(file, event, raw, line)
     else
-        one = current(file, raw)
+        one = current(file, raw, line)
     end
     if one then attempt.extend(one, offset, offset + #line + 1) end
     return nil
@@ -126,7 +135,8 @@ end
 function index.read(path)
     local handle <close>, message = io.open(path, "rb")
     if not handle then return nil, "cannot read " .. message, "EIO" end
-    local file = { path = path, attempts = {}, current = {}, problems = {}, strange = 0, long = 0 }
+    local file = { path = path, attempts = {}, current = {}, retried = {}, problems = {},
+        strange = 0, long = 0 }
     local something, why = handle:read(0)
     if not something and why then return nil, ("cannot read %s: %s"):format(path, why), "EIO" end
     lines.each(handle, 0, nil, function(line, offset, whole)
@@ -135,7 +145,7 @@ function index.read(path)
     if file.strange + file.long > 0 and #file.attempts == 0 and not file.start then
         return nil, ("%s is no run file: there is no test in it"):format(path), "EINVAL"
     end
-    file.current = nil
+    file.current, file.retried = nil, nil
     for _, one in ipairs(file.attempts) do
         attempt.complete(one)
     end

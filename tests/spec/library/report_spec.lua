@@ -88,6 +88,23 @@ describe("A report", function()
             assert.equal("fail", test.earlier[1].status)
         end)
 
+        it("takes an attempt that was tried again apart from the next", function()
+            local run = sample.new():start(SPEC, "one"):pass_time(2)
+            run:emit { event = "console", vm = "vm", t = 1, stream = "console", text = "first" }
+            run:retry { message = "no" }:pass_time(3)
+            run:emit { event = "console", vm = "vm", t = 1, stream = "console", text = "second" }
+            local path = file(run:pass_time(4):finish("pass", { attempts = 2 }):stop())
+            local test = assert(vmm.report.read { path }).tests[1]
+            assert.same({ "pass", 2, 1, "one", SPEC }, { test.status, test.tries, #test.earlier,
+                test.name, test.spec })
+            assert.same({ "fail", "no", 2.0 }, { test.earlier[1].status, test.earlier[1].message,
+                test.earlier[1].duration })
+            assert.equal(sample.EPOCH + 5, test.started)
+            report("xml", path)
+            assert.equal("--- console of vm ---\n     1.000  second\n",
+                xpath("string(//system-out)", folder .. "/report.xml"))
+        end)
+
         it("counts the later attempt of two files, in whichever order they come", function()
             local first = file(sample.new():add(SPEC, "one", "fail"):stop())
             local later = file(sample.new():pass_time(60):add(SPEC, "one", "pass"):stop())

@@ -66,7 +66,7 @@ describe("vmm-reference report", function()
 
     it("has one line for each mistake", function()
         for words, message in pairs {
-            [""] = "which RUN.jsonl? what vmm-reference test --record FILE wrote;"
+            [""] = "which RUN.jsonl? what vmm-reference test --report FILE wrote;"
                 .. " vmm-reference report --help",
             ["--pdf x good.jsonl"] = "unknown option --pdf; vmm-reference report --help",
             ["good.jsonl --html"] = "--html needs a FILE",
