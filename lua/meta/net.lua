@@ -59,6 +59,8 @@ function nic:limit(options) end
 ---@param what vmm.net_fault_options | fun(frame: string, direction: "tx"|"rx"): vmm.net_fault_answer
 ---@return vmm.net_fault? fault, string? message, string? code
 function nic:fault(what) end
+---Ends its faults; what is delayed still comes.  Idempotent.
+function nic:heal() end
 
 ---direction: of a nic, as its guest sees it: "tx", "rx", or "both".  [1]: a function, and nothing else
 ---beside it but the direction.
@@ -100,6 +102,8 @@ function link:port() end
 ---@param what vmm.net_fault_options | fun(frame: string, direction: "tx"): vmm.net_fault_answer
 ---@return vmm.net_fault? fault, string? message, string? code
 function link:fault(what) end
+---Ends the link's fault; what is delayed still comes.  Idempotent.
+function link:heal() end
 ---Joins the link in a guest's place; the link keeps the station until that is closed.
 ---@param receive fun(frame: string)  called on the script's thread with what other ports send
 ---@return vmm.station? station, string? message, string? code
@@ -141,4 +145,4 @@ function vmm.net_tap(options) end
 function vmm.virtio_net(options) end
 
 ---@class vmm.config
----@field net? vmm.config.net[]
+---@field net? (vmm.config.net|vmm.link)[]  a link stands for { link = its name }

@@ -23,7 +23,8 @@
 --   rng      nil, or { rate = bytes a second, 0: no limit }
 --   net      nil, or a list of { user =, tap =, link =, forward =,
 --            restrict =, queues =, mac =, mtu =, pcap =, rx_bandwidth =, tx_bandwidth =,
---            rx_packets =, tx_packets =, burst =, backend = { send = function } }
+--            rx_packets =, tx_packets =, burst =, backend = { send = function } }; what
+--            vmm.link returns stands for { link = its name }
 --   vsock    nil, or { cid =, path = }
 --   balloon  nil, or { mib =, deflate_on_oom =, reporting = }
 --   share    nil, or a list of { path =, socket =, tag =, readonly =, sandbox = };
@@ -187,8 +188,14 @@ local function list_of_value(option, given)
         if type(item) ~= "table" then
             return nil, where_in() .. ": " .. text.show(item) .. " is not a table"
         end
-        local message
-        if option.objects and require(option.objects).is(item) then
+        local params, message
+        if option.stands_for then
+            params, message = require(option.stands_for).params(item)
+            item, message = params or item, message and where_in() .. ": " .. message
+        end
+        if message then
+            return nil, message
+        elseif option.objects and require(option.objects).is(item) then
             list[index] = item
         else
             list[index], message = config.section(option, sorted(item),

@@ -33,6 +33,11 @@ function Link:fault(what)
     end)
 end
 
+--- Ends the fault that the link has; what is delayed still comes.
+function Link:heal()
+    net_fault.heal(self)
+end
+
 --- Joins the link as a guest would: receive(frame) is called on the script's thread for what other
 -- ports send. The link keeps it until it is closed.
 -- @return station: station:send(frame, timeout), station:close(); or nil, message, code
@@ -56,6 +61,14 @@ end
 
 Link.__close = Link.close
 Link.__gc = Link.close
+
+--- What the option net says in whose place a link is given: { link = its name }.
+-- @return nil when it is no link; nil, message
+function link.params(item)
+    if getmetatable(item) ~= Link then return nil end
+    if open[item.name] ~= item then return nil, ("the link %s is closed"):format(item.name) end
+    return { link = item.name }
+end
 
 --- The link of a name, made when there is none.
 -- options: name; pcap (a file that gets all its frames) and pcap_bytes (its most bytes), for a

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
--- Faults of network devices and of links: link:fault, nic:fault.
+-- Faults of network devices and of links: link:fault, nic:fault, and heal.
 
 local argument = require "vmm.argument"
 local core = require "vmm.core"
@@ -44,6 +44,14 @@ function net_fault.put(owner, what, directed, put)
         put(fault, direction)
     end
     return fault
+end
+
+--- Removes what net_fault.put has put, in all directions; nothing when there is nothing.
+function net_fault.heal(owner)
+    for _, fault in pairs(owner.faults or {}) do
+        fault:remove()
+    end
+    owner.faults = nil
 end
 
 return net_fault

@@ -12,6 +12,7 @@
 -- `features` lists the blocks that must be built in for it (vmm.features).
 -- `objects` names a module whose is(item) says that an item of a list is one of its own and no
 -- table of parameters.
+-- `stands_for` names a module whose params(item) returns the table that an item stands for.
 -- `check` names a module whose mistake(values) says what is wrong with
 -- parameters that are right by themselves, or nil.
 -- `machine` marks the options that vmm.vm{...} has as well, which has those of
@@ -277,7 +278,7 @@ options.list = {
     { name = "rng", machine = true, optional = true, features = { "virtio" }, params = rng,
       help = "an entropy device (virtio)" },
     { name = "net", machine = true, features = { "virtio" }, params = net,
-      repeatable = true, optional = true, check = "vmm.virtio_net",
+      repeatable = true, optional = true, check = "vmm.virtio_net", stands_for = "vmm.link",
       of_scripts = { { name = "backend", type = "functions", choices = { "send" } } },
       help = "a network device (virtio), with one of user, tap and link;"
         .. " repeatable" },

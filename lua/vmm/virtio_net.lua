@@ -141,6 +141,12 @@ local function set_limits(nic, limits)
     return limits
 end
 
+--- Ends its faults; what is delayed still comes.
+function Nic:heal()
+    check_open(self, "heal")
+    net_fault.heal(self)
+end
+
 --- How much may be sent and received in a second, from now on: what is not named stays as it is,
 -- 0 is no limit.
 -- @param options  { rx_bandwidth =, tx_bandwidth = (bytes), rx_packets =, tx_packets =, burst =

@@ -46,6 +46,17 @@ describe("the option net", function()
             mistake { backend = { send = send }, user = true })
     end)
 
+    it("takes a link that is open in the place of its name", function()
+        local lan = assert(vmm.link { name = "wire" })
+        local list = config.check { net = { lan, { link = "other" } } }.net
+        assert.equal("wire", list[1].link)
+        assert.equal(1, list[1].queues)
+        assert.equal("other", list[2].link)
+        lan:close()
+        assert.same({ nil, "net[1]: the link wire is closed" },
+            { config.check { net = { lan } } })
+    end)
+
     it("may be given several times on the command line", function()
         local command = assert(parse { "--kernel", "path=k", "--net",
             "user=true,forward=tcp:1-2,udp:3-4,mac=52:54:00:00:00:01", "--net", "link=lan" })
