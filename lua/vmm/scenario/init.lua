@@ -7,6 +7,7 @@ local channel = require "vmm.scenario.channel"
 local cmdline = require "vmm.boot.cmdline"
 local core = require "vmm.core"
 local guest = require "vmm.guest"
+local leave = require "vmm.scenario.leave"
 local machine = require "vmm.machine"
 local matrix = require "vmm.scenario.matrix"
 local record = require "vmm.scenario.record"
@@ -73,16 +74,6 @@ local function machine_options(options, prepared)
     return result
 end
 
-local function describe(vm, options)
-    record.emit {
-        event = "vm", vm = vm.name,
-        config = {
-            kernel = options.kernel.path, vcpus = #vm.vcpus,
-            memory_mib = options.memory.size_mib, transport = options.transport or "mmio",
-        },
-    }
-end
-
 -- A VM for a scenario, not started yet; whatever is wrong raises an error that says so. options:
 -- those of vmm.vm, and
 --   guest      a name or what vmm.guest returns (vmm.guest.default())
@@ -99,7 +90,8 @@ function scenario.vm(options)
     if not vm then error(message, 2) end
     vm.scenario = { guest = about, prepared = prepared, options = options,
         prompt = options.prompt or prepared.prompt, channel = channel.of(vm) }
-    describe(vm, config)
+    vm.console:split_log "leveled"
+    leave.made(vm, config)
     return vm
 end
 
@@ -107,6 +99,7 @@ local function boot(vm, timeout)
     local step <close> = record.step("boot", vm.name .. " boots", vm)
     local ok, message = vm:start()
     if not ok then error(("%s: %s"):format(vm.name, message), 0) end
+    leave.started(vm)
     if vm.scenario.prompt then
         vm.console:expect(vm.scenario.prompt, { timeout = timeout })
     else
