@@ -300,8 +300,8 @@ function sched.wait_all(list, timeout)
     return results
 end
 
--- Lets go on what can, then takes the errors that nobody has taken so far: an array of texts. For who
--- runs one thing after the other in the main task, and wants to know whose they are.
+-- Lets go on what can, then takes the errors that nobody has taken so far: an array of texts. For
+-- who runs one thing after the other in the main task, and wants to know whose they are.
 function sched.take_lost()
     sched.step(0)
     local texts = lost_errors()

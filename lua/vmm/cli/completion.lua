@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- The completion script for bash, made from the option tables.
 
+local features = require "vmm.features"
 local options = require "vmm.options"
 local help = require "vmm.cli.help"
 
@@ -41,6 +42,8 @@ _vmm_reference()
     done
     if [[ $command == report && $word == -* ]]; then
         _vmm_reference_offer "--html --junit --tap --jsonl --help" "$word" "" ""
+    elif [[ $command == test && $word == -* ]]; then
+        _vmm_reference_offer "@TEST@" "$word" "" ""
     elif [[ $option ]]; then
         _vmm_reference_value "$option" "$word" "$kept"
     elif [[ $word == --*=* ]]; then
@@ -161,6 +164,8 @@ function completion.bash()
     local head = HEAD:gsub("@(%u+)@", {
         TAKERS = table.concat(takers, "|"),
         NAMES = table.concat(names, " "),
+        TEST = features.has "scenario"
+            and table.concat(require("vmm.test.options").names(), " ") or "",
     })
     return table.concat { head, table.concat(values), MIDDLE,
         table.concat(keys), TAIL }

@@ -10,6 +10,7 @@ local help = {}
 help.usage = {
     "vmm-reference [options] [script.lua|- [args...]]",
     "vmm-reference [options] lab [args...]",
+    "vmm-reference test [options] FILE|DIRECTORY...",
     "vmm-reference top [-n FRAMES] FILE",
     "vmm-reference report [--html|--junit|--tap|--jsonl FILE] RUN.jsonl...",
 }
@@ -186,9 +187,10 @@ function help.text()
 
 Boots a kernel in a virtual machine, or runs a Lua script that makes machines.
 What follows the script's name is the script's; it finds it in arg.
-lab runs the same in a throwaway host with emulated SVM; top shows live what a
-machine does that was started with --metrics path=FILE; report makes pages, and
-files for CI services, of what test runs recorded.
+lab runs the same in a throwaway host with emulated SVM; test runs busted specs
+(test --help tells how); report makes pages, and files for CI services, of what
+test runs recorded; top shows live what a machine does that was started with
+--metrics path=FILE.
 ]] }
     parts[#parts + 1] = describe_all(
         "Machine (a script finds what was given in arg.config)",

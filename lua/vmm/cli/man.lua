@@ -119,6 +119,12 @@ runs before the machine starts, and may start it.
 as the first word runs the rest of the command line in a throwaway host with
 emulated SVM, for computers that offer no hardware virtualization.
 .PP
+.B test
+as the first word runs busted specs, several at a time where that is asked for,
+each file in a process of its own, and reports;
+.B test \-\-help
+lists its options.
+.PP
 .B top
 as the first word shows live what the machine does that was started with
 .BR "\-\-metrics path=" \fIFILE\fR :

@@ -24,7 +24,8 @@ local function add(found, get, of)
     local at = 1
     local name, value = get(of, at)
     while name do
-        if not name:find "^%(" and name ~= "_ENV" and found[name] == nil then found[name] = value end
+        local hidden = name:find "^%(" or name == "_ENV"
+        if not hidden and found[name] == nil then found[name] = value end
         at = at + 1
         name, value = get(of, at)
     end

@@ -15,7 +15,8 @@ local run = {}
 
 local LOOK_SECONDS = 0.02
 local LOAD_SECONDS = 1 -- the load is looked at so often
-local END_SECONDS = 5 -- for a process to end when it is asked to
+local START_SECONDS = 60 -- for a process until its first event
+local END_SECONDS = 5 -- for it to end when it is asked to
 
 -- A part of the run: one file, in one process after the other where that is needed.
 local function new_part(self, file, round)
@@ -26,11 +27,16 @@ local function new_part(self, file, round)
     }
 end
 
--- run.new(files, options, results, show): options as vmm.test.options has them, and scratch (a
--- directory), words (for busted), variables (of processes); show: see vmm.test.progress.
-function run.new(files, options, results, show)
+-- run.new(files, options, results, show, host)
+--   options  as vmm.test.options has them, and scratch (a directory), words (for busted), variables
+--            (of processes)
+--   show     see vmm.test.progress
+--   host     for tests: { start = as child.start, load = as load.now }
+function run.new(files, options, results, show, host)
+    host = host or { start = child.start, load = load.now }
     local self = setmetatable({
-        options = options, results = results, show = show, queue = {}, parts = {}, count = 0,
+        options = options, results = results, show = show, host = host,
+        queue = {}, parts = {}, count = 0,
         durations = {}, limit = sched.scaled(options.test_timeout) + sched.scaled(options.grace),
         deadline = options.timeout and core.now() + sched.scaled(options.timeout),
     }, Run)
@@ -57,10 +63,12 @@ end
 local function start(self, part)
     self.count = self.count + 1
     part.since, part.at_start, part.finished = core.now(), part.started, false
+    part.heard = false
     part.failed_before, part.killed = part.failures, nil
     part.begun = part.begun or core.now()
     self.parts[#self.parts + 1] = part
-    part.child = child.start(job_of(self, part), ("%s/%d"):format(self.options.scratch, self.count),
+    part.child = self.host.start(job_of(self, part),
+        ("%s/%d"):format(self.options.scratch, self.count),
         { variables = self.options.variables, terminal = self.options.debug })
 end
 
@@ -69,7 +77,7 @@ local function has_room(self)
     if #self.parts == 0 then return true end
     if #self.parts >= self.options.jobs then return false end
     if core.now() >= (self.look_again or 0) then
-        self.busy = load.now()
+        self.busy = self.host.load()
         self.look_again = core.now() + LOAD_SECONDS
     end
     return not self.busy
@@ -138,6 +146,7 @@ end
 
 local function read(self, part)
     for _, event in ipairs(part.child:read()) do
+        part.heard = true
         self.results:take(part, event)
     end
 end
@@ -150,7 +159,8 @@ local function look_at(self, part)
         return true
     end
     local elapsed = core.now() - (part.running and part.running.since or part.since)
-    if elapsed > self.limit and not part.killed and not part.stopped then
+    local limit = self.limit + (part.heard and 0 or sched.scaled(START_SECONDS))
+    if elapsed > limit and not part.killed and not part.stopped then
         part.killed = elapsed
         part.child:signal "KILL"
     end
@@ -215,9 +225,9 @@ function Run:run()
             start(self, part)
             note_interrupt(self, part)
         end
+        self.show:tick(self)
         core.step(LOOK_SECONDS)
         look(self)
-        self.show:tick(self)
     end
 end
 

@@ -1,0 +1,70 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- Runs `vmm-reference test` on spec files of a few lines, in a directory of their own.
+
+local json = require "vmm.json"
+local program = require "tests.spec.support.program"
+
+local Run = {}
+Run.__index = Run
+
+local test_run = {}
+
+local function write(path, text)
+    local file <close> = assert(io.open(path, "w"))
+    assert(file:write(text))
+end
+
+local function read(path)
+    local file <close> = io.open(path)
+    return file and file:read "a"
+end
+
+-- A new directory with files in it, { name = text }; gone when it is closed.
+function test_run.new(files)
+    local self = setmetatable({ directory = program.shell("mktemp -d"):match "%S+" }, Run)
+    for name, text in pairs(files) do
+        write(self.directory .. "/" .. name, text)
+    end
+    return self
+end
+
+-- Runs in it; what it says, its exit code. Time limits are as written, whatever the host's scale.
+function Run:run(words, variables)
+    return program.shell(([[
+        export VMM_TIMEOUT_SCALE=1 VMM_CACHE=%s/cache
+        cd %s && %s $vmm test %s]]):format(self.directory, self.directory, variables or "", words))
+end
+
+-- A file in it, nil when there is none.
+function Run:read(name)
+    return read(self.directory .. "/" .. name)
+end
+
+-- The events of a report in JSON lines: all, or those of a name.
+function Run:events(name, event)
+    local list = {}
+    for line in assert(self:read(name)):gmatch "[^\n]+" do
+        local found = assert(json.decode(line))
+        if not event or found.event == event then list[#list + 1] = found end
+    end
+    return list
+end
+
+-- The end of a test, by the end of its id.
+function Run:ended(name, test)
+    local found
+    for _, event in ipairs(self:events(name, "test_end")) do
+        if event.test:sub(-#test) == test then
+            assert(not found, test)
+            found = event
+        end
+    end
+    return assert(found, test)
+end
+
+function Run:__close()
+    program.shell("rm -rf " .. self.directory)
+end
+Run.close = Run.__close
+
+return test_run
