@@ -93,8 +93,7 @@ local FORMATS = { jsonl = true, xml = "vmm.report", tap = "vmm.report", html = "
 local function report(word)
     local format = FORMATS[word:match "%.(%a+)$"]
     if not format then return nil, "a file named .jsonl, .xml, .tap or .html" end
-    if format ~= true and not package.searchpath(format, package.path)
-            and not package.preload[format] then
+    if format ~= true and not pcall(require, format) then
         return nil, "a file named .jsonl (this build has no " .. format .. ")"
     end
     return word

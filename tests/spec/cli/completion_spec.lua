@@ -99,6 +99,11 @@ describe("completion in bash", function()
         assert.equal("1,shared=", offered "--memory size_mib = 1,sha")
     end)
 
+    it("offers the options of test", function()
+        assert.equal("--shard", offered "test --sh")
+        assert.equal("--tags --test-timeout --timeout", offered "test -j 2 --t")
+    end)
+
     it("offers the values of a choice", function()
         assert.equal("flat linux64 pvh", offered "--kernel flow =")
         assert.equal("false true", offered "--memory shared =")

@@ -197,6 +197,13 @@ describe("words after the options", function()
         assert.same({ "--kernel", "path=k" }, parsed.args)
     end)
 
+    it("run specs when the first is test", function()
+        local parsed = assert(cli.parse { "test", "-j", "2", "a_spec.lua" })
+        assert.equal("command", parsed.action)
+        assert.equal("vmm.test", parsed.module)
+        assert.same({ "-j", "2", "a_spec.lua" }, parsed.args)
+    end)
+
     it("are a script named lab when written ./lab", function()
         assert.equal("./lab", assert(cli.parse { "./lab" }).script)
     end)

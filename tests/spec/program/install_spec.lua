@@ -270,6 +270,15 @@ bad argument #1 (the VM is closed)
     it("runs the lab from where it is", function()
         assert.matches("usage: vmm%-reference lab", run "$prefix/bin/vmm-reference lab --help")
     end)
+
+    it("runs specs from where it is", function()
+        local output = run [[
+            cd $root && mkdir specs && cd specs && unset VMM_LUA_PATH
+            echo 'it("works", function() require("vmm").sleep(0) end)' >a_spec.lua
+            VMM_CACHE=$PWD $prefix/bin/vmm-reference test a_spec.lua]]
+        assert.matches("  ok      a_spec.lua: 1 passed %([%d.]+ s%)\n1 passed, 0 failed, 0 skipped\n",
+            output)
+    end)
 end)
 
 -- Built from what is installed and from nothing else, as its reader would.
