@@ -40,7 +40,7 @@ GUEST_PACKAGES := qemu-system-x86 busybox-static
 TEST_PACKAGES := gdb munge slurm-wlm ethtool fio iperf3 tshark rng-tools5 e2fsprogs lua-busted lua-check libcmocka-dev \
 	clang clang-format libclang-rt-14-dev procps acpica-tools pciutils qemu-utils cpio gzip \
 	bzip2 xz-utils lz4 zstd chromium libxml2-utils perl
-BENCH_PACKAGES := fio iperf3 e2fsprogs
+BENCH_PACKAGES := fio iperf3 e2fsprogs python3-pexpect
 
 $(F)/packages-%: Makefile $(F)/gen/vmm_features.h
 	@mkdir -p $(@D)

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- `make bench`: the product beside its yardsticks, in interleaved rounds.
 --
---   bench.lua [PART...]    parts: first exits metrics boot virtio (these), footprint; block, net
---                          and vsock alone
---   VMM_BENCH_ROUNDS=N     rounds of each (10; virtio: half as many)
+--   bench.lua [PART...]    parts: first exits metrics boot virtio scenario (these), footprint;
+--                          block, net and vsock alone
+--   VMM_BENCH_ROUNDS=N     rounds of each (10; virtio and scenario: half as many)
 
 package.path = arg[0]:match("^(.*)/") .. "/?.lua;" .. package.path
 
@@ -94,10 +94,18 @@ function parts.metrics()
         20 * rounds)
 end
 
+function parts.scenario()
+    assert(require("scenario").run {
+        rounds = (rounds + 1) // 2, program = self, scratch = build .. "/bench",
+        flood = guest .. "torrent.elf",
+    }, "scenario: see above")
+end
+
 function parts.footprint()
     require("footprint").run(guest .. "hello.bin")
 end
 
-for _, name in ipairs(#arg > 0 and arg or { "first", "exits", "metrics", "boot", "virtio" }) do
+for _, name in ipairs(#arg > 0 and arg or { "first", "exits", "metrics", "boot", "virtio",
+        "scenario" }) do
     assert(parts[name], "no such part: " .. name)()
 end

@@ -3,6 +3,10 @@
  * takes them, 16 bytes each time its FIFO is empty: "line 03ff ....\n". */
 #include "lib/guest.h"
 
+#ifndef LINES
+#define LINES 1024
+#endif
+
 #define FCR_ENABLE 0x01
 #define FIFO       16
 
@@ -15,7 +19,7 @@ void guest(void *rsi)
         line[i] = '.';
     line[sizeof(line) - 1] = '\n';
     outb(COM1 + UART_FCR, FCR_ENABLE);
-    for (unsigned number = 0; number < 1024; number++) {
+    for (unsigned number = 0; number < LINES; number++) {
         for (unsigned digit = 0; digit < 4; digit++)
             line[8 - digit] = "0123456789abcdef"[number >> 4 * digit & 15];
         for (size_t at = 0; at < sizeof(line); at += FIFO) {
