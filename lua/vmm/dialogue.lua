@@ -39,12 +39,23 @@ local function words_of(vm)
     return state == "none" and "not started" or state
 end
 
--- What the VM is at, with the console's last lines. A scenario has more to say.
-local function state_of(console)
+-- The failure of a scenario's VM, if it has failed. whole: no more of what it says is waited for.
+local function failure_of(vm, whole)
+    local scenario = vm.scenario
+    return scenario and (scenario.settle and scenario.settle(whole) or scenario.failure)
+end
+
+-- What a scenario's errors compare with in the end; nil for a VM that is none of a scenario's.
+local function mark_of(console)
     local vm = console.vm
-    if vm.scenario and not vm.closed and console == vm.console then
-        return require "vmm.scenario.explain".state(vm)
-    end
+    if not vm.scenario or console ~= vm.console then return nil end
+    return require "vmm.scenario.explain".mark(vm)
+end
+
+-- What the VM is at, with the console's last lines. A scenario has more to say.
+local function state_of(console, mark)
+    local vm = console.vm
+    if mark and not vm.closed then return require "vmm.scenario.explain".state(vm, mark) end
     local tail = console:tail():sub(-SHOWN_BYTES)
     return ("the VM is %s; last lines:\n%s"):format(words_of(vm),
         tail == "" and "(the console is silent)" or tail)
@@ -52,11 +63,13 @@ end
 
 -- What try_expect and try_settle return when it came to nothing. about: what the error has beside.
 local function refuse(console, why, code, about)
+    local failure = code == "timeout" and failure_of(console.vm, true)
+    if failure then return nil, failure, "failed" end
     if code == "failed" then return nil, why, code end
     about.code, about.vm = code, console.name
     about.why = why == "timeout" and "timed out" or why
     about.elapsed = core.now() - about.start
-    about.state = state_of(console)
+    about.state = state_of(console, about.mark)
     return nil, setmetatable(about, ExpectError), code
 end
 
@@ -72,9 +85,11 @@ end
 
 -- What ends every wait for output, once no more can come: false, why, code.
 local function over(console)
-    local scenario = console.vm.scenario
-    if scenario and scenario.failure then return false, scenario.failure, "failed" end
-    if console.vm.closed or console.vm:stopped() then return false, "the guest ended", "ended" end
+    local ended = console.vm.closed or console.vm:stopped()
+    if ended then drain(console) end
+    local failure = failure_of(console.vm, ended)
+    if failure then return false, failure, "failed" end
+    if ended then return false, "the guest ended", "ended" end
 end
 
 -- What look() says of the output so far; else what over() says once all output is there.
@@ -84,7 +99,6 @@ local function look_or_over(console, look)
     if found ~= nil then return found, why, code end
     local ended, reason, kind = over(console)
     if ended == nil then return nil end
-    drain(console)
     found, why, code = look()
     if found ~= nil then return found, why, code end
     return ended, reason, kind
@@ -151,7 +165,10 @@ end
 
 local function try_expect(console, wanted, never, limit)
     local timeout = sched.scaled(limit)
-    local about = { start = core.now(), pattern = matcher.words(wanted), timeout = timeout }
+    local about = {
+        start = core.now(), pattern = matcher.words(wanted), timeout = timeout,
+        mark = mark_of(console),
+    }
     local step <close> = begin_step(console, "expect", about.pattern)
     local found, why, code = await(console, looker(console, wanted, never), timeout)
     if found then return found end
@@ -192,7 +209,7 @@ end
 local function try_settle(console, quiet, limit)
     local timeout = sched.scaled(limit)
     local about = {
-        start = core.now(), timeout = timeout,
+        start = core.now(), timeout = timeout, mark = mark_of(console),
         pattern = ("%g s without output"):format(sched.scaled(quiet)),
     }
     local deadline = about.start + timeout

@@ -76,15 +76,15 @@ local function read_bounded(text, leveled)
     local next_at, stamp = read_stamp(text, at)
     if not next_at or next_at == MORE then return next_at end
     next_at = read_rest(text, next_at)
-    return next_at, stamp, number and number & 7
+    return next_at, stamp, number
 end
 
 -- Is there a header at a byte, of a kernel whose lines have a level, or may have none? Returns how
--- many bytes it has, the seconds, the level; MORE; or nil.
+-- many bytes it has, the seconds, the number with the level; MORE; or nil.
 local function read_header(text, at, leveled)
-    local next_at, stamp, level = read_bounded(text:sub(at, at + HEADER_BYTES - 1), leveled)
+    local next_at, stamp, number = read_bounded(text:sub(at, at + HEADER_BYTES - 1), leveled)
     if next_at == MORE then return #text - at + 1 < HEADER_BYTES and MORE or nil end
-    return next_at and next_at - 1, stamp, level
+    return next_at and next_at - 1, stamp, number
 end
 
 -- ---- the splitter -----------------------------------------------------------------------
@@ -124,10 +124,14 @@ local function add_to_line(self, text, at)
     return newline == last + 1 and last + 2 or last + 1
 end
 
--- Begins a line of the kernel's, whose header was the text's.
-local function begin_line(self, time, stamp, level)
-    self.leveled = self.leveled or level ~= nil
-    self.line = { time = time, stamp = stamp, level = level, pieces = {}, bytes = 0 }
+-- Begins a line of the kernel's, whose header was the text's. Its number has the level and, above
+-- that, who wrote it: the kernel (0), or a program, by /dev/kmsg.
+local function begin_line(self, time, stamp, number)
+    self.leveled = self.leveled or number ~= nil
+    self.line = {
+        time = time, stamp = stamp, level = number and number & 7,
+        facility = number and number >> 3, pieces = {}, bytes = 0,
+    }
 end
 
 -- Takes more of the output, which came at a time; returns what of it is dialogue. The rest is
@@ -143,11 +147,11 @@ function Splitter:feed(bytes, time)
         else
             at = text:find(self.leveled and "<" or "[<%[]", at)
             if not at then break end
-            local skip, stamp, level = read_header(text, at, self.leveled)
+            local skip, stamp, number = read_header(text, at, self.leveled)
             if skip == MORE then break end
             if skip then
                 out[#out + 1] = text:sub(from, at - 1)
-                begin_line(self, time, stamp, level)
+                begin_line(self, time, stamp, number)
                 at = at + skip
                 from = at
             else
