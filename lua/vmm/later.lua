@@ -27,6 +27,8 @@ local LATER = {
     { class = "vm", module = "vmm.scenario.commands", feature = "scenario",
         "run", "succeed", "fail", "wait_until_succeeds", "wait_until_fails",
         "try_run", "try_succeed", "try_fail", "try_wait_until_succeeds", "try_wait_until_fails" },
+    { class = "vm", module = "vmm.scenario.detect", feature = "scenario",
+        "allow", "check", "wait_for_failure" },
     { class = "vm", module = "vmm.inspect.disassemble", feature = "disassemble", "disassemble" },
 }
 

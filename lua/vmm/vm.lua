@@ -52,13 +52,17 @@ function methods.stopped(vm)
 end
 
 -- vm:wait{ timeout = seconds } -> { reason =, text = }, or nil, "timeout", "timeout"; nil,
--- "interrupted" when the VM is closed meanwhile.
+-- "interrupted" when the VM is closed meanwhile; nil, failure, its kind when a scenario's VM fails
+-- and goes on.
 function methods.wait(vm, options)
     options = argument.options("vm:wait", options, { "timeout" })
     vm:watch_end()
     return sched.wait(function()
         if vm.closed then return false, "the VM was closed", "interrupted" end
-        return vm:stopped()
+        local stop = vm:stopped()
+        local failure = not stop and vm.scenario and vm.scenario.settle and vm.scenario.settle()
+        if failure then return false, failure, failure.code end
+        return stop
     end, sched.scaled(options.timeout))
 end
 

@@ -325,19 +325,22 @@ static bool has_subscriptions(lua_State *L)
     return has;
 }
 
-/* Call a method of the VM at index 1: LUA_NOREF, or the error it raised. */
+/* Call a method of the VM at index 1, with what is at index 2: LUA_NOREF, or
+ * the error it raised. */
 static int call_method(lua_State *L, const char *name)
 {
     lua_getfield(L, 1, name);
     lua_pushvalue(L, 1);
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK)
+    lua_pushvalue(L, 2);
+    if (lua_pcall(L, 2, 0, 0) != LUA_OK)
         return luaL_ref(L, LUA_REGISTRYINDEX);
     return LUA_NOREF;
 }
 
 /* While the VM at index 1 is open, an end that is there already is told with
  * all that the console knows: vm:stopped() does; and vm.before_close, if there
- * is such a function, is called.  Their error waits. */
+ * is such a function, is called, with the error that closes it, if one does.
+ * Their error waits. */
 int hooks_before_close(lua_State *L, struct vm_box *vm)
 {
     int waiting = LUA_NOREF;
@@ -345,6 +348,7 @@ int hooks_before_close(lua_State *L, struct vm_box *vm)
     if (!vm->machine || atomic_load(&vm->closing) ||
         script_in_handler(vm->script))
         return LUA_NOREF;
+    lua_settop(L, 2);
     if (has_subscriptions(L))
         waiting = call_method(L, "stopped");
     bool is_set = lua_getfield(L, 1, "before_close") == LUA_TFUNCTION;

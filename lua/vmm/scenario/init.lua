@@ -6,6 +6,7 @@ local argument = require "vmm.argument"
 local channel = require "vmm.scenario.channel"
 local cmdline = require "vmm.boot.cmdline"
 local core = require "vmm.core"
+local detect = require "vmm.scenario.detect"
 local guest = require "vmm.guest"
 local leave = require "vmm.scenario.leave"
 local machine = require "vmm.machine"
@@ -15,6 +16,7 @@ local sched = require "vmm.sched"
 
 local scenario = {
     matrix = matrix, -- every combination of some options, for tests that are generated
+    watch = detect.attach, -- failures of a VM that is none of a scenario's
 }
 
 local methods = core.classes["vmm.vm"]
@@ -83,6 +85,7 @@ end
 -- Its verbs are methods of the VM: vm:boot, vm:run, vm:succeed, ...
 function scenario.vm(options)
     argument.type("vmm.scenario.vm: options", options, "table")
+    detect.check(options)
     local about = guest.get(options.guest or guest.default())
     local prepared = about:prepare()
     local config = machine_options(options, prepared)
@@ -91,6 +94,7 @@ function scenario.vm(options)
     vm.scenario = { guest = about, prepared = prepared, options = options,
         prompt = options.prompt or prepared.prompt, channel = channel.of(vm) }
     vm.console:split_log "leveled"
+    detect.attach(vm, { policy = options.policy, silence = options.silence })
     leave.made(vm, config)
     return vm
 end
@@ -114,7 +118,9 @@ end
 -- can talk to its guest.
 function methods.boot(vm, options)
     options = argument.options("vm:boot", options, { "timeout" })
-    if not vm.scenario then error("vm:boot: not a VM of vmm.scenario.vm", 2) end
+    if not (vm.scenario and vm.scenario.guest) then
+        error("vm:boot: not a VM of vmm.scenario.vm", 2)
+    end
     return sched.spawn(boot, vm, options.timeout or BOOT_SECONDS)
 end
 

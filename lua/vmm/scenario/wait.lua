@@ -13,11 +13,31 @@ function WaitError:__tostring()
         self.vm, self.what, self.why, self.elapsed, self.timeout, self.state)
 end
 
-local function failed(vm, what, why, code, timeout, start)
+local function failed(vm, what, why, code, timeout, start, mark)
     return setmetatable({
         code = code, vm = vm.name, what = what, why = why, timeout = timeout,
-        elapsed = core.now() - start, state = explain.state(vm),
+        elapsed = core.now() - start, state = explain.state(vm, mark),
     }, WaitError)
+end
+
+-- The failure of the VM, if it has failed. whole: no more of a report is waited for.
+local function failure_of(vm, whole)
+    local scenario = vm.scenario
+    return scenario and (scenario.settle and scenario.settle(whole) or scenario.failure)
+end
+
+-- Polls; and tells of what ends the wait otherwise.
+local function look(vm, poll)
+    local found = poll()
+    if found ~= nil then return found end
+    local over = vm.closed and "the VM was closed" or vm:stopped() and "the guest ended"
+    local failure = failure_of(vm, over)
+    if over then -- what has come with the end may be what is awaited
+        found = poll()
+        if found ~= nil then return found end
+    end
+    if failure then return false, failure, "failed" end
+    if over then return false, over, "ended" end
 end
 
 -- Waits until poll() returns something else than nil, and returns that.
@@ -27,20 +47,16 @@ end
 -- of the failure of the VM that was detected meanwhile.
 local function try_wait(vm, what, poll, timeout)
     timeout = sched.scaled(timeout)
-    local start = core.now()
-    vm:watch_end()
+    local start, mark = core.now(), explain.mark(vm)
+    if not vm.closed then vm:watch_end() end
     local result, why, code = sched.wait(function()
-        local found = poll()
-        if found ~= nil then return found end
-        local failure = vm.scenario and vm.scenario.failure
-        if failure then return false, failure, "failed" end
-        if vm.closed then return false, "the VM was closed", "ended" end
-        if vm:stopped() then return false, "the guest ended", "ended" end
+        return look(vm, poll)
     end, timeout)
     if result then return result end
-    if code == "failed" then return nil, why, why.code end
+    local failure = code == "failed" and why or code == "timeout" and failure_of(vm, true)
+    if failure then return nil, failure, failure.code end
     why = code == "timeout" and "timed out" or why
-    return nil, failed(vm, what, why, code, timeout, start), code
+    return nil, failed(vm, what, why, code, timeout, start, mark), code
 end
 
 return try_wait
