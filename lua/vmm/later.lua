@@ -29,6 +29,13 @@ local LATER = {
         "try_run", "try_succeed", "try_fail", "try_wait_until_succeeds", "try_wait_until_fails" },
     { class = "vm", module = "vmm.scenario.detect", feature = "scenario",
         "allow", "check", "wait_for_failure" },
+    { class = "vm", module = "vmm.scenario.background", feature = "scenario", "background" },
+    { class = "vm", module = "vmm.scenario.files", feature = "scenario",
+        "put", "get", "try_put", "try_get" },
+    { class = "vm", module = "vmm.scenario.waits", feature = "scenario",
+        "wait_for_file", "wait_for_port", "wait_for_process", "wait_for_unit",
+        "try_wait_for_file", "try_wait_for_port", "try_wait_for_process", "try_wait_for_unit" },
+    { class = "vm", module = "vmm.scenario.login", feature = "scenario", "login", "try_login" },
     { class = "vm", module = "vmm.inspect.disassemble", feature = "disassemble", "disassemble" },
 }
 

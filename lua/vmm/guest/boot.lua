@@ -63,7 +63,7 @@ mount -t tmpfs tmp /tmp
 hostname guest
 ip link set lo up
 cd /root 2>/dev/null || cd /
-[ ! -e "$vmm/agent" ] || setsid /bin/sh "$vmm/agent" </dev/null >/dev/null 2>&1 &
+[ ! -e "$vmm/agent" ] || setsid setsid /bin/sh "$vmm/agent" </dev/null >/dev/null 2>&1
 [ ! -e "$vmm/run" ] || /bin/sh "$vmm/run"
 exec 3<&0
 while :; do

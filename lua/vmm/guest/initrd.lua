@@ -174,7 +174,9 @@ local function add_scripts(tree, recipe, kind, agent)
             boot.unit(service.description, SCRIPTS .. name, service.settings))
         tree:symlink(LATER .. UNITS .. "multi-user.target.wants/" .. unit, "../" .. unit)
     end
-    add("agent", agent, { description = "Commands from the host", settings = "Restart=always" })
+    -- What commands do is their own: killed by the kernel, they do not end the agent.
+    add("agent", agent, { description = "Commands from the host",
+        settings = "Restart=always\nIgnoreSIGPIPE=no\nOOMPolicy=continue" })
     add("run", recipe.run, { description = "The script of this guest", settings = "Type=oneshot" })
     if kind == "folder" then tree:file("/etc/vmm/init", boot.FOLDER_INIT, EXECUTABLE) end
 end

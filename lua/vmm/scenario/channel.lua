@@ -160,13 +160,19 @@ function Channel:send(bytes)
     self:pump()
 end
 
--- The wait of vmm.scenario.wait, while what comes is heard.
+-- The wait of vmm.scenario.wait, while what comes is heard. poll may say false, why, code: in vain.
 function Channel:wait(what, poll, seconds)
     if not self.vm.closed then self.core:notify_output(true) end
-    return wait(self.vm, what, function()
+    local why, refusal
+    local result, err, code = wait(self.vm, what, function()
         self:pump()
-        return poll()
+        local found
+        found, why, refusal = poll()
+        return found
     end, seconds)
+    if result or not refusal then return result, err, code end
+    err.why, err.code = why, refusal
+    return nil, err, refusal
 end
 
 -- Waits for the agent. Returns its kind of device; or nil, error, code.

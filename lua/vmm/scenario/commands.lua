@@ -9,12 +9,12 @@ local explain = require "vmm.scenario.explain"
 local job = require "vmm.scenario.job"
 local process = require "vmm.process"
 local record = require "vmm.scenario.record"
+local refusal = require "vmm.scenario.refusal"
 local sched = require "vmm.sched"
+local verbs = require "vmm.scenario.verbs"
 local wait = require "vmm.scenario.wait"
 
 local commands = {}
-
-local methods = core.classes["vmm.vm"]
 
 commands.SECONDS = 60 -- that a command may take, unless told
 commands.INPUT_MAX = 16 << 20 -- kept in the guest's memory
@@ -22,94 +22,72 @@ commands.SERIAL_MAX = 1 << 20 -- over a serial port, which carries some 10 to 10
 
 local EVERY = 0.5 -- seconds between tries
 local KILL_SECONDS = 10 -- within which a command that is killed has ended
-local COMMAND_SHOWN = 200
-local LINES_SHOWN, BYTES_SHOWN = 20, 4096
 
--- ---- errors -----------------------------------------------------------------------------
+-- ---- what is asked ----------------------------------------------------------------------
 
-local CommandError = { __name = "vmm.command_error" }
-
--- A command as messages show it.
-function commands.show(command)
-    local first = command:match "^[^\n]*"
-    if #first > COMMAND_SHOWN then first = first:sub(1, COMMAND_SHOWN) .. "..." end
-    return "`" .. first .. (#first < #command and first:sub(-3) ~= "..." and " ..." or "") .. "`"
-end
-
--- The last lines of an output, printable.
-local function last_lines(output)
-    local text = output:sub(-BYTES_SHOWN):gsub("\r\n", "\n"):gsub("[^\n\t\x20-\x7e\x80-\xff]", "?")
-    text = text:gsub("\n+$", "")
+local function environment(what, env, level)
     local lines = {}
-    for line in (text .. "\n"):gmatch "([^\n]*)\n" do
-        lines[#lines + 1] = line
+    for name, value in pairs(argument.type(what .. ": env", env or {}, "table", level + 1)) do
+        argument.check(type(name) == "string" and name:match "^[%a_][%w_]*$", what .. ": env",
+            "a table of names and values", name, level + 1)
+        lines[#lines + 1] = ("export %s=%s\n"):format(name, process.quote(tostring(value)))
     end
-    return table.concat(lines, "\n", math.max(1, #lines - LINES_SHOWN + 1))
+    table.sort(lines)
+    return table.concat(lines)
 end
 
-function CommandError:__tostring()
-    local text = ("%s: %s %s"):format(self.vm, commands.show(self.command), self.why)
-    if self.output then
-        local shown = last_lines(self.output)
-        text = text .. (shown == "" and "; it printed nothing" or "; its last output:\n" .. shown)
+-- Checks a command and its options, of which those in names are known.
+-- Returns { command =, text = what the shell gets, input =, timeout =, every = }.
+function commands.check(what, level, command, options, names)
+    argument.type(what .. ": command", command, "string", level)
+    options = argument.options(what, options, names, level)
+    local text = environment(what, options.env, level) .. command
+    argument.check(not text:find("\0", 1, true), what .. ": command", "without a NUL byte", command,
+        level)
+    if #text > agent.COMMAND_MAX then
+        error(("%s: command: %d bytes; up to %d are possible: vm:put a script"):format(what, #text,
+            agent.COMMAND_MAX), level - 1)
     end
-    return text .. (self.state and "\n" .. self.state or "")
+    if options.input ~= nil then
+        argument.type(what .. ": input", options.input, "string", level)
+    end
+    return { command = command, text = text, input = options.input,
+        timeout = options.timeout or commands.SECONDS, every = options.every or EVERY }
 end
 
--- An error about a command; fields: command, why, code and what else is known.
-function commands.failed(vm, fields)
-    fields.vm = vm.name
-    return nil, setmetatable(fields, CommandError), fields.code
+local RUN = { "timeout", "input", "env" }
+local UNTIL = { "timeout", "every", "env" }
+
+local function check_run(what, level, command, options)
+    return commands.check(what, level, command, options, RUN)
+end
+
+local function check_until(what, level, command, options)
+    return commands.check(what, level, command, options, UNTIL)
 end
 
 -- ---- run --------------------------------------------------------------------------------
 
-local function environment(env)
-    local words = {}
-    for name, value in pairs(env or {}) do
-        if type(name) ~= "string" or not name:match "^[%a_][%w_]*$" then
-            error(("vm:run: env: %s is not a name"):format(tostring(name)), 0)
-        end
-        words[#words + 1] = ("export %s=%s\n"):format(name, process.quote(tostring(value)))
-    end
-    table.sort(words)
-    return table.concat(words)
-end
-
-local function check(what, command, options)
-    argument.type(what .. ": command", command, "string", 4)
-    local text = environment(options.env) .. command
-    if #text > agent.COMMAND_MAX then
-        error(("%s: a command of %d bytes; up to %d are possible: put it as a file"):format(what,
-            #text, agent.COMMAND_MAX), 4)
-    elseif text:find("\0", 1, true) then
-        error(what .. ": a command cannot have a NUL byte", 4)
-    elseif options.input ~= nil then
-        argument.type(what .. ": input", options.input, "string", 4)
-    end
-    return text
-end
-
 -- Can the channel carry so many bytes at a time? true; or nil, message.
-function commands.fits(line, bytes)
-    local most = line.kind == "serial" and commands.SERIAL_MAX or commands.INPUT_MAX
+local function fits(line, bytes)
+    local is_serial = line.kind == "serial"
+    local most = is_serial and commands.SERIAL_MAX or commands.INPUT_MAX
     if bytes <= most then return true end
-    return nil, ("%d bytes; a %s carries up to %d at a time"):format(bytes,
-        line.kind == "serial" and "serial port" or "command's input", most)
+    return nil, ("%d bytes; up to %d are possible%s"):format(bytes, most,
+        is_serial and " over a serial port" or "")
 end
 
 -- Starts a command, once the agent is ready.  Returns the job; or nil, error, code.
-function commands.start(what, vm, command, options)
-    local text = check(what, command, options)
+function commands.start(vm, request)
     local line = channel.of(vm)
-    local ready, err, code = line:await(options.timeout or commands.SECONDS)
+    local ready, err, code = line:await(request.timeout)
     if not ready then return nil, err, code end
-    local fits, message = commands.fits(line, #(options.input or ""))
-    if not fits then
-        return commands.failed(vm, { command = command, code = "E2BIG",
+    local ok, message = fits(line, #(request.input or ""))
+    if not ok then
+        return refusal.new(vm, { command = request.command, code = "E2BIG",
             why = "cannot be given its input: " .. message })
     end
-    return job.start(line, text, options.input)
+    return job.start(line, request.text, request.input)
 end
 
 -- The time of a command is over: it is killed, and what it has printed is told.
@@ -122,7 +100,7 @@ local function give_up(vm, command, running, limit)
     else
         running:forget()
     end
-    return commands.failed(vm, {
+    return refusal.new(vm, {
         command = command, code = "timeout", timeout = limit, elapsed = elapsed, output = output,
         why = ("was still running after %.1f s (limit %g s); %s"):format(elapsed, limit,
             output and "it was killed" or "the agent does not answer"),
@@ -132,7 +110,7 @@ end
 
 -- Waits for a command's end. Returns { status, output, duration }; or nil, error, code.
 function commands.finish(command, running, seconds)
-    local ended, err, code = running:await(commands.show(command) .. " in the guest", seconds)
+    local ended, err, code = running:await(refusal.show(command) .. " in the guest", seconds)
     if not ended then return nil, err, code end
     local output
     output, err, code = running:result()
@@ -143,16 +121,15 @@ function commands.finish(command, running, seconds)
     }
 end
 
-local function try_run(what, vm, command, options)
-    options = argument.options(what, options, { "timeout", "input", "env" }, 4)
-    local step <close> = record.step("run", command, vm)
-    local seconds = options.timeout or commands.SECONDS
-    local running, err, code = commands.start(what, vm, command, options)
+local function run(vm, request)
+    local step <close> = record.step("run", request.command, vm)
+    local running, err, code = commands.start(vm, request)
     local result
     if running then
-        result, err, code = commands.finish(command, running, seconds)
+        result, err, code = commands.finish(request.command, running, request.timeout)
         if code == "timeout" then
-            result, err, code = give_up(vm, command, running, sched.scaled(seconds))
+            local limit = sched.scaled(request.timeout)
+            result, err, code = give_up(vm, request.command, running, limit)
         end
     end
     step:finish(result ~= nil, result and "status " .. result.status or err)
@@ -160,36 +137,28 @@ local function try_run(what, vm, command, options)
 end
 
 -- What went wrong with a command that has ended.
-local function refuse(vm, command, result, why)
-    return commands.failed(vm, {
-        command = command, code = "status", status = result.status, output = result.output,
-        duration = result.duration, why = ("%s after %.1f s%s"):format(why, result.duration,
-            result.truncated and (" (its output was cut at %d bytes)"):format(agent.OUTPUT_MAX)
-            or ""),
+local function refuse(vm, request, result, why)
+    return refusal.new(vm, {
+        command = request.command, code = "status", status = result.status,
+        output = result.output, duration = result.duration,
+        why = ("%s after %.1f s%s"):format(why, result.duration, result.truncated
+            and (", having written %d bytes and more"):format(agent.OUTPUT_MAX) or ""),
     })
 end
 
-local try = {}
-
-function try.run(what, vm, command, options)
-    return try_run(what, vm, command, options)
-end
-
-function try.succeed(what, vm, command, options)
-    local result, err, code = try_run(what, vm, command, options)
+local function succeed(vm, request)
+    local result, err, code = run(vm, request)
     if not result then return nil, err, code end
     if result.status ~= 0 then
-        return refuse(vm, command, result, "failed with status " .. result.status)
+        return refuse(vm, request, result, "failed with status " .. result.status)
     end
     return (result.output:gsub("\n$", ""))
 end
 
-function try.fail(what, vm, command, options)
-    local result, err, code = try_run(what, vm, command, options)
+local function fail(vm, request)
+    local result, err, code = run(vm, request)
     if not result then return nil, err, code end
-    if result.status == 0 then
-        return refuse(vm, command, result, "succeeded, which it should not,")
-    end
+    if result.status == 0 then return refuse(vm, request, result, "did not fail") end
     return (result.output:gsub("\n$", ""))
 end
 
@@ -201,68 +170,78 @@ local function pause(vm, seconds)
     return code == "timeout" or nil, err, code
 end
 
--- Runs a command again and again until accepts(result).
-local function try_until(what, vm, command, options, wanted, accepts)
-    options = argument.options(what, options, { "timeout", "every", "env" }, 4)
-    local step <close> = record.step("wait", ("until %s %s"):format(command, wanted), vm)
-    local limit = sched.scaled(options.timeout or commands.SECONDS)
-    local start, tries, last = core.now(), 0, nil
-    while true do
-        local left = (limit - (core.now() - start)) / sched.scaled(1)
-        local result, err, code = try_run(what, vm, command,
-            { timeout = math.max(left, 0), env = options.env })
-        tries = tries + 1
-        if not result and code ~= "timeout" then return nil, err, code end
-        last = result or last
-        if result and accepts(result) then
-            step:finish(true, ("after %d tries"):format(tries))
-            return (result.output:gsub("\n$", ""))
-        elseif not result or core.now() - start >= limit then
-            break
-        end
-        local ok
-        ok, err, code = pause(vm, math.min(options.every or EVERY, limit - (core.now() - start)))
-        if not ok then return nil, err, code end
-    end
-    return commands.failed(vm, {
-        command = command, code = "timeout", timeout = limit, elapsed = core.now() - start,
-        status = last and last.status, output = last and last.output,
-        why = ("did not come to %s within %.1f s (limit %g s), tried %d times%s"):format(wanted,
-            core.now() - start, limit, tries,
-            last and ", the last time with status " .. last.status or ""),
+local function too_late(vm, request, about, state)
+    local elapsed, last = core.now() - state.start, state.last
+    return refusal.new(vm, {
+        command = request.command, subject = about.subject, code = "timeout",
+        timeout = state.limit, elapsed = elapsed, status = last and last.status,
+        output = last and (not about.subject or last.output ~= "") and last.output or nil,
+        why = ("%s within %.1f s (limit %g s), tried %d times%s"):format(about.lacking, elapsed,
+            state.limit, state.tries, last and not about.subject
+                and ", the last time with status " .. last.status or ""),
         state = explain.state(vm),
     })
 end
 
-function try.wait_until_succeeds(what, vm, command, options)
-    return try_until(what, vm, command, options, "succeed", function(result)
-        return result.status == 0
-    end)
-end
-
-function try.wait_until_fails(what, vm, command, options)
-    return try_until(what, vm, command, options, "fail", function(result)
-        return result.status ~= 0
-    end)
-end
-
--- ---- verbs ------------------------------------------------------------------------------
-
--- Makes methods of functions (what, vm, ...) that return nil, error, code: vm:NAME raises the
--- error, vm:try_NAME returns it.
-function commands.add_verbs(functions)
-    for name, fn in pairs(functions) do
-        methods["try_" .. name] = function(vm, ...)
-            return fn("vm:try_" .. name, vm, ...)
-        end
-        methods[name] = function(vm, ...)
-            local result, err = fn("vm:" .. name, vm, ...)
-            if result == nil then error(err, 2) end
-            return result
-        end
+-- One try. Returns its result, if that is accepted; nil, error, code: it is over; or nothing.
+local function try_once(vm, request, about, state)
+    local left = math.max(0, state.start + state.limit - core.now())
+    local once = { command = request.command, text = request.text,
+        timeout = left / sched.scaled(1) }
+    local result, err, code = run(vm, once)
+    state.tries, state.last = state.tries + 1, result or state.last
+    if not result and code ~= "timeout" then return nil, err, code end
+    if result and about.accepts(result) then return result end
+    local hopeless = result and about.hopeless and about.hopeless(result)
+    if hopeless then
+        return refusal.new(vm, { command = request.command, subject = about.subject,
+            code = "status", status = result.status, output = result.output, why = hopeless })
     end
+    left = state.start + state.limit - core.now()
+    if not result or left <= 0 then return too_late(vm, request, about, state) end
+    local ok
+    ok, err, code = pause(vm, math.min(request.every, left))
+    if not ok then return nil, err, code end
 end
 
-commands.add_verbs(try)
+-- Runs a command again and again until about.accepts(result).
+--   subject   who, in words, unless it is the command; then its output says little
+--   wanted, lacking  what it is to do, and what it did not do, in words
+--   hopeless  function(result), which says why it is useless to go on, or nothing
+-- Returns its output; or nil, error, code.
+function commands.try_until(vm, request, about)
+    local subject = about.subject or refusal.show(request.command)
+    local step <close> = record.step("wait", ("until %s %s"):format(subject, about.wanted), vm)
+    local state = { start = core.now(), limit = sched.scaled(request.timeout), tries = 0 }
+    local result, err, code
+    repeat
+        result, err, code = try_once(vm, request, about, state)
+    until result or err
+    step:finish(result ~= nil, result and ("tried %d times"):format(state.tries) or err)
+    if not result then return nil, err, code end
+    return (result.output:gsub("\n$", ""))
+end
+
+local function until_succeeds(vm, request)
+    return commands.try_until(vm, request, {
+        wanted = "succeeds", lacking = "did not succeed",
+        accepts = function(result) return result.status == 0 end,
+    })
+end
+
+local function until_fails(vm, request)
+    return commands.try_until(vm, request, {
+        wanted = "fails", lacking = "did not fail",
+        accepts = function(result) return result.status ~= 0 end,
+    })
+end
+
+verbs {
+    run = { check_run, run },
+    succeed = { check_run, succeed },
+    fail = { check_run, fail },
+    wait_until_succeeds = { check_until, until_succeeds },
+    wait_until_fails = { check_until, until_fails },
+}
 
 return commands

@@ -7,8 +7,9 @@ local fake_console = {}
 
 local READ_BYTES = 65536
 
--- Makes the console of a guest that has printed nothing. Returns it and print(bytes).
-function fake_console.new(options)
+-- Makes the console of a guest that has printed nothing; on_input(bytes) is told of what is sent.
+-- Returns it and print(bytes).
+function fake_console.new(options, on_input)
     local printed = ""
     local core = {}
     function core.capture(_, position)
@@ -25,6 +26,7 @@ function fake_console.new(options)
         return true
     end
     function core.input(_, bytes)
+        if on_input then on_input(bytes) end
         return #bytes
     end
     local vm = { name = "fake", closed = false }

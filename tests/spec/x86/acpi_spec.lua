@@ -169,6 +169,14 @@ describe("iasl", function()
         assert.truthy(text:find("IRQNoFlags %(%)%s+{4}"))
     end)
 
+    it("sees a second serial port only where there is one", function()
+        local text = acpica.disassemble(by_signature(built).DSDT.bytes)
+        assert.truthy(text:find("Device %(COM2%).-_UID, 0x02.-0x02F8, .-0x02F8, .-0x08"
+            .. ".-IRQNoFlags %(%)%s+{3}"), text)
+        local without = by_signature(assert(acpi.build { vcpus = 1 })).DSDT.bytes
+        assert.falsy(without:find("COM2", 1, true))
+    end)
+
     it("sees the event device and its power button only where they are", function()
         local text = acpica.disassemble(by_signature(built).DSDT.bytes)
         assert.truthy(text:find('_HID, "ACPI0013"', 1, true))

@@ -1,0 +1,71 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- Logs in where a getty asks for it on a console: vm:login.
+
+local argument = require "vmm.argument"
+local record = require "vmm.scenario.record"
+local refusal = require "vmm.scenario.refusal"
+local verbs = require "vmm.scenario.verbs"
+
+local LOGIN, PASSWORD = "[Ll]ogin: *$", "[Pp]assword: *$"
+local REFUSED = "[Ii]ncorrect"
+local PROMPT = "[#$%%>] $" -- of a shell, as a Lua pattern
+local SECONDS = 60
+
+local OPTIONS = { "user", "password", "console", "prompt", "timeout" }
+
+local function check(what, level, options)
+    options = argument.options(what, options, OPTIONS, level)
+    for _, name in ipairs { "user", "password", "prompt" } do
+        if options[name] ~= nil then
+            argument.type(("%s: %s"):format(what, name), options[name], "string", level)
+        end
+    end
+    return options
+end
+
+-- Who logs in, and the password, if one is known.
+local function credentials(vm, options)
+    local known = vm.scenario and (vm.scenario.prepared or {}).login or {}
+    local user = options.user or known.user or "root"
+    return user, options.password or user == known.user and known.password or nil
+end
+
+local function refused(vm, user, why)
+    return refusal.new(vm, { subject = "login as " .. user, code = "refused", why = why })
+end
+
+-- The prompt may have been printed, and been consumed, before: Enter brings another one.
+local function await_login(console, timeout)
+    if not console:output():find(LOGIN) then console:send_line "" end
+    return console:try_expect(LOGIN, timeout)
+end
+
+-- Logs in; the console is at the shell's prompt then.
+local function login(vm, options)
+    local user, password = credentials(vm, options)
+    local console = options.console or vm.console
+    local step <close> = record.step("wait", "login as " .. user, vm)
+    local timeout = { timeout = options.timeout or SECONDS }
+    local prompt = options.prompt or PROMPT
+    local found, err, code = await_login(console, timeout)
+    if not found then return nil, err, code end
+    console:send_line(user)
+    found, err, code = console:try_expect({ prompt, PASSWORD, REFUSED }, timeout)
+    if not found then return nil, err, code end
+    if found.index == 2 then
+        if not password then return refused(vm, user, "wants a password, and none is given") end
+        console:send_line(password)
+        found, err, code = console:try_expect({ prompt, REFUSED, PASSWORD, LOGIN }, timeout)
+        if not found then return nil, err, code end
+    end
+    if found.index ~= 1 then
+        return refused(vm, user, password and "was refused: is the password right?"
+            or "was refused")
+    end
+    step:finish(true)
+    return true
+end
+
+verbs { login = { check, login } }
+
+return login
