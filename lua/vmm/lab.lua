@@ -25,6 +25,7 @@ args are carried in, the output and the exit code out. Lab options need the "--"
   --program PATH        run this program instead of vmm-reference
   --file PATH           carry this file or directory in as well (repeatable)
   --disk FILE           give the lab this file as a disk, /dev/vda and so on (repeatable)
+  --readonly-disk FILE  the same, read only: many labs may have it
   --out DIR             copy what the program leaves in /out to DIR
   --busted              carry the busted test runner and its Lua modules in
 ]]
@@ -63,6 +64,14 @@ local function file(options, key, word, value)
     return text(options[key], #options[key] + 1, word, value)
 end
 
+local function disk(readonly)
+    return function(options, key, word, value)
+        options[key] = options[key] or {}
+        table.insert(options[key], { path = value, readonly = readonly })
+        return text({}, key, word, value)
+    end
+end
+
 -- Option to { key of the options table, parser } or, without a value, { key }.
 local OPTIONS = {
     ["--memory"] = { "memory_mib", memory },
@@ -71,7 +80,8 @@ local OPTIONS = {
     ["--boot-timeout"] = { "boot_limit", number(1, 86400) },
     ["--program"] = { "program", text },
     ["--file"] = { "files", file },
-    ["--disk"] = { "disks", file },
+    ["--disk"] = { "disks", disk(false) },
+    ["--readonly-disk"] = { "disks", disk(true) },
     ["--out"] = { "out_directory", text },
     ["--busted"] = { "busted" },
 }
@@ -168,13 +178,23 @@ local function add_payload(tree, options, directory)
     return program
 end
 
+-- Disks are where their files are, as well.
+local function link_disks(tree, disks, directory)
+    for index, one in ipairs(disks or {}) do
+        local path = payload.absolute(directory, one.path)
+        if not path:find "^/dev/" then
+            tree:symlink(path, "/dev/vd" .. string.char(("a"):byte() + index - 1))
+        end
+    end
+end
+
 -- Compose the lab's initramfs at path; returns true, or nil and a message.
 local function compose(path, options, kernel)
     local directory = process.current_directory()
     local tree = initramfs.new()
     local ok, message = tree:busybox()
     local modules = table.move(MODULES, 1, #MODULES, 1, {})
-    if options.disks then
+    if options.disks and options.disks[1] then
         modules[#modules + 1] = DISK_MODULE
     end
     local order = ok and tree:modules(kernel.modules, modules)
@@ -190,6 +210,7 @@ local function compose(path, options, kernel)
     if not program then
         return nil, message
     end
+    link_disks(tree, options.disks, directory)
     tree:file("/etc/passwd", "root::0:0:root:/root:/bin/sh\n")
     tree:file("/etc/group", "root:x:0:\n")
     tree:file("/etc/hosts", "127.0.0.1 localhost lab\n")
@@ -216,8 +237,9 @@ end
 
 --- Run a command line in a lab.
 -- options: args (array); program (default: the running one); memory_mib, cpus; boot_limit,
--- run_limit (seconds, 0: none); files (host paths to carry in); disks (paths of raw images, which
--- are the lab's /dev/vda and so on: what it has flushed is there, however it ends); out_directory
+-- run_limit (seconds, 0: none); files (host paths to carry in); disks ({ path = of a raw image,
+-- readonly = }, which are the lab's /dev/vda and so on, and at their own paths: what it has flushed
+-- is there, however it ends); out_directory
 -- (where what is left in /out goes); busted (true: carry the test runner in); environment
 -- (variables to add); input (false: an empty stdin, and no terminal).
 -- Returns the program's exit code, 124 after a time-out, 125 with its messages on stderr when the
@@ -233,9 +255,9 @@ function lab.run(options)
     if not settings.qemu then
         return nil, "no qemu-system-x86_64 on this host; install Debian's qemu-system-x86"
     end
-    for _, path in ipairs(settings.disks or {}) do
-        if not process.stat1(path) then
-            return nil, ("--disk %s: no such file"):format(path)
+    for _, one in ipairs(settings.disks or {}) do
+        if not process.stat1(one.path) then
+            return nil, ("--disk %s: no such file"):format(one.path)
         end
     end
     local kernel, message = guests.kernel("cloud-amd64")

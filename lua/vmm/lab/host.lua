@@ -166,7 +166,7 @@ end
 
 --- QEMU's command line for a lab.
 -- options: qemu, kernel, initrd (paths), memory_mib, cpus, scratch (directory of the fifos), disks
--- (paths of raw images, optional), and those of host.ports.
+-- (an array of { path = of a raw image, readonly = }, optional), and those of host.ports.
 function host.qemu(options)
     local argv = {
         options.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
@@ -178,10 +178,11 @@ function host.qemu(options)
         "-serial", "file:" .. options.scratch .. "/kernel.log",
         "-device", "virtio-serial-pci,max_ports=16",
     }
-    for index, path in ipairs(options.disks or {}) do
+    for index, disk in ipairs(options.disks or {}) do
         -- A comma in a value is written twice.
         table.move({
-            "-drive", ("if=none,id=disk%d,format=raw,file=%s"):format(index, path:gsub(",", ",,")),
+            "-drive", ("if=none,id=disk%d,format=raw,readonly=%s,file=%s"):format(index,
+                disk.readonly and "on" or "off", (disk.path:gsub(",", ",,"))),
             "-device", ("virtio-blk-pci,drive=disk%d"):format(index),
         }, 1, 4, #argv + 1, argv)
     end

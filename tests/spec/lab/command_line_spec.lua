@@ -20,11 +20,13 @@ describe("the lab's command line", function()
     it("gives what precedes -- to the lab", function()
         assert.same({
             memory_mib = 1024, cpus = 4, run_limit = 30, boot_limit = 5, program = "p",
-            files = { "a", "b" }, disks = { "d" }, out_directory = "o", busted = true,
+            files = { "a", "b" }, out_directory = "o", busted = true,
+            disks = { { path = "d", readonly = false }, { path = "e", readonly = true } },
             args = { "--cpus", "--" },
         }, lab.parse {
             "--memory", "size_mib=1024", "--cpus", "4", "--timeout", "30", "--boot-timeout", "5",
-            "--program", "p", "--file", "a", "--file", "b", "--disk", "d", "--out", "o", "--busted",
+            "--program", "p", "--file", "a", "--file", "b", "--disk", "d",
+            "--readonly-disk", "e", "--out", "o", "--busted",
             "--", "--cpus", "--",
         })
     end)

@@ -221,4 +221,15 @@ describe("the host side of the lab", function()
             "while pgrep -f \"$1/[p]orts\" >/dev/null; do sleep 0.02; done", "sh", scratch }
         assert.equal(0, gone, process.capture { "pgrep", "-af", scratch .. "/[p]orts" })
     end)
+
+    it("gives QEMU disks to write and disks to read, commas in their names doubled", function()
+        local words = "\n" .. table.concat(host.qemu {
+            qemu = "qemu", kernel = "k", initrd = "i", memory_mib = 1, cpus = 1, scratch = "s",
+            disks = { { path = "a,b" }, { path = "c", readonly = true } },
+        }, "\n") .. "\n"
+        assert.is_truthy(words:find("\nif=none,id=disk1,format=raw,readonly=off,file=a,,b\n", 1,
+            true), words)
+        assert.is_truthy(words:find("\nif=none,id=disk2,format=raw,readonly=on,file=c\n", 1,
+            true), words)
+    end)
 end)
