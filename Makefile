@@ -37,7 +37,7 @@ include src/features.mk
 BUILD_PACKAGES := gcc libc6-dev linux-libc-dev pkg-config lua5.4 \
 	liblua5.4-dev $(call of,PACKAGES,$(BUILT))
 GUEST_PACKAGES := qemu-system-x86 busybox-static
-TEST_PACKAGES := gdb munge slurm-wlm ethtool fio iperf3 tshark rng-tools5 e2fsprogs lua-busted lua-check libcmocka-dev \
+TEST_PACKAGES := gdb munge slurm-wlm ethtool fio iperf3 tshark rng-tools5 e2fsprogs mmdebstrap lua-busted lua-check libcmocka-dev \
 	clang clang-format libclang-rt-14-dev procps acpica-tools pciutils qemu-utils cpio gzip \
 	bzip2 xz-utils lz4 zstd chromium libxml2-utils perl
 BENCH_PACKAGES := fio iperf3 e2fsprogs python3-pexpect

@@ -24,8 +24,8 @@ local NAMES = {
 
 local KEYS = { "name", "kernel", "symbols", "modules", "files", "programs", "run", "root",
     "cmdline", "memory_mib", "prompt", "login" }
-local ROOT_KEYS = { "debian", "packages", "size_mib", "password", "mirror", "disk", "folder",
-    "sandbox" }
+local ROOT_KEYS = { "debian", "packages", "size_mib", "password", "mirror", "full", "disk",
+    "folder", "sandbox" }
 
 -- A Debian root, as far as nothing else is said.
 local DEBIAN = { debian = "bookworm", packages = {}, size_mib = 1024, password = "root" }
@@ -134,13 +134,20 @@ local function prepare_root(root, prepared)
     return "disk"
 end
 
--- Has the kernel a driver for virtio consoles, as far as that is known?
+-- Has the kernel a driver for virtio consoles, as far as that is known, wherever they are?
 local function has_console(kernel)
-    return kernel.modules ~= nil and kernel.modules:has "virtio_console" == true
+    for _, driver in ipairs { "virtio_console", "virtio_mmio", "virtio_pci" } do
+        if not kernel.modules or not kernel.modules:has(driver) then return false end
+    end
+    return true
+end
+
+local function find_kernel(recipe)
+    return require("vmm.guest.kernel").find(recipe.kernel or run_kernel() or CLOUD)
 end
 
 local function prepare(recipe)
-    local kernel, message = require("vmm.guest.kernel").find(recipe.kernel or run_kernel() or CLOUD)
+    local kernel, message = find_kernel(recipe)
     if not kernel then return nil, message end
     local prepared = { prompt = PROMPT }
     local kind
@@ -165,7 +172,29 @@ function Guest:try_prepare()
     return prepared
 end
 
--- The same; raises the message.
+-- What makes it preparable elsewhere, in a lab for one: paths of host files, and disks as lab.run
+-- takes them; or nil, message.
+function Guest:needs()
+    local kernel, message = find_kernel(self.recipe)
+    if not kernel then return nil, message end
+    local files
+    files, message = require("vmm.guest.initrd").needs(self.recipe, kernel)
+    if not files then return nil, message end
+    local root, disks = self.recipe.root, {}
+    if root.debian then
+        local disk = require "vmm.guest.disk"
+        local path
+        path, message = disk.get(root)
+        if not path then return nil, message end
+        disks[1] = { path = path, readonly = true }
+        files[#files + 1] = select(2, disk.paths(root))
+    elseif root.disk then
+        disks[1] = { path = root.disk, readonly = true }
+    end
+    return { files = files, disks = disks }
+end
+
+-- The same as try_prepare; raises the message.
 function Guest:prepare()
     local prepared, message = self:try_prepare()
     if not prepared then error(message, 0) end

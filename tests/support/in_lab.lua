@@ -5,6 +5,7 @@
 -- Leaves DIRECTORY/results, and DIRECTORY/problem with a line that says why that is not whole.
 
 package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
+local guest = require "vmm.guest"
 local guests = require "vmm.guests"
 local lab = require "vmm.lab"
 local process = require "vmm.process"
@@ -52,6 +53,7 @@ end
 -- Programs that single spec files need beside that.
 local PROGRAMS = {
     ["disk_spec.lua"] = { "mke2fs", "lsblk", "fio" },
+    ["guest_recipes_spec.lua"] = { "virtiofsd", "setpriv" },
     ["image_spec.lua"] = { "qemu-img", "qemu-storage-daemon", "setpriv" },
     ["pci_spec.lua"] = { "lspci" },
     ["share_spec.lua"] = { "virtiofsd", "setpriv" },
@@ -62,7 +64,14 @@ local PROGRAMS = {
     ["virtio_spec.lua"] = { "rngtest" },
 }
 
-local files = {}
+-- Guests by recipe that single spec files boot: what they are made of is made here.
+local GUESTS = {
+    ["guest_recipes_spec.lua"] = {
+        { root = "debian" }, { kernel = "debian-cloud", modules = { "loop" } },
+    },
+}
+
+local files, disks = {}, {}
 local kernel = assert(guests.kernel "cloud-amd64")
 for _, path in ipairs(MODULES) do
     files[#files + 1] = kernel.modules .. "/" .. path
@@ -74,11 +83,16 @@ local name = spec:match "[^/]+$"
 for _, program in ipairs(PROGRAMS[name] or {}) do
     files[#files + 1] = find(program)
 end
+for _, recipe in ipairs(GUESTS[name] or {}) do
+    local needs = assert(guest(recipe):needs())
+    table.move(needs.files, 1, #needs.files, #files + 1, files)
+    table.move(needs.disks, 1, #needs.disks, #disks + 1, disks)
+end
 if name == "gdb_spec.lua" then add_gdb(files) end
 local code, message = lab.run {
     args = { "/usr/bin/busted", "--output=tests/support/results.lua", "--pattern=_spec", spec },
-    busted = true, files = files, input = false, out_directory = directory, run_limit = LIMIT,
-    environment = { VMM_TEST_RESULTS = "/out/results" },
+    busted = true, files = files, disks = disks, input = false, out_directory = directory,
+    run_limit = LIMIT, environment = { VMM_TEST_RESULTS = "/out/results" },
 }
 
 local results = io.open(directory .. "/results", "r")

@@ -3,6 +3,8 @@
 
 local boot = {}
 
+boot.SCRIPTS = "/usr/lib/vmm/" -- where a guest has agent, run and init
+
 -- The drivers are those of the devices that there are, which saves half of a second and more in a
 -- slow guest. /etc/vmm/modules/NAME has a line for each module that NAME needs, and itself.
 local START = [=[
@@ -56,15 +58,14 @@ trap 'reboot -f' TERM
 trap 'poweroff -f' USR2
 trap 'halt -f' USR1
 export PS1='guest# '
-mkdir -p /dev/pts /dev/shm
+mkdir -p /dev/pts /dev/shm /tmp
 mount -t devpts devpts /dev/pts
 mount -t tmpfs shm /dev/shm
-mount -t tmpfs tmp /tmp
 hostname guest
 ip link set lo up
 cd /root 2>/dev/null || cd /
-[ ! -e "$vmm/agent" ] || setsid setsid /bin/sh "$vmm/agent" </dev/null >/dev/null 2>&1
-[ ! -e "$vmm/run" ] || /bin/sh "$vmm/run"
+[ ! -e /usr/lib/vmm/agent ] || setsid setsid /bin/sh /usr/lib/vmm/agent </dev/null >/dev/null 2>&1
+[ ! -e /usr/lib/vmm/run ] || /bin/sh /usr/lib/vmm/run
 exec 3<&0
 while :; do
     setsid cttyhack /bin/sh <&3 3<&- &
@@ -73,7 +74,6 @@ done
 ]=]
 
 local INITRAMFS = [=[
-vmm=/etc/vmm
 mount -t tmpfs run /run
 ]=] .. SHELL
 
@@ -102,17 +102,13 @@ cp /bin/busybox /new/run/vmm/
 for name in poweroff reboot halt; do
     ln -s ../busybox "/new/run/vmm/bin/$name"
 done
-for name in agent run init; do
-    [ ! -e "/etc/vmm/$name" ] || cp "/etc/vmm/$name" /new/run/vmm/
-done
 ]=] .. SWITCH .. [=[
-exec switch_root /new /run/vmm/busybox sh /run/vmm/init
+exec switch_root /new /run/vmm/busybox sh /usr/lib/vmm/init
 ]=]
 
 -- Process 1 of a root that is a folder.
 boot.FOLDER_INIT = [=[
 export PATH=/run/vmm/bin:$PATH
-vmm=/run/vmm
 ]=] .. SHELL
 
 boot.SERIAL = "vmm-root" -- of the disk that has the root

@@ -13,31 +13,83 @@ local PACKAGES = { "systemd-sysv", "udev", "kmod", "iproute2" }
 -- A description of the contents; another number makes all of them anew.
 local VERSION = 1
 
--- What a guest that is thrown away needs not, each of which costs seconds of an emulated CPU.
-local MASKED = { "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer",
-    "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer", "systemd-pstore.service",
-    "systemd-journal-catalog-update.service", "systemd-update-utmp.service",
-    "systemd-update-utmp-runlevel.service", "systemd-random-seed.service", "ldconfig.service",
-    "systemd-tmpfiles-clean.timer", "sys-kernel-debug.mount", "sys-kernel-tracing.mount",
-    "dev-hugepages.mount", "dev-mqueue.mount", "sys-fs-fuse-connections.mount",
-    "modprobe@.service", "getty@.service" }
+-- What a guest that is thrown away needs not: the kernel has made its devices, there is no hardware
+-- to be found, and nothing to be kept. Each costs a second or more of an emulated CPU, udev ten,
+-- and so does each generator.
+local UNNEEDED = { "apt-daily.timer", "apt-daily-upgrade.timer", "cryptsetup.target",
+    "dev-hugepages.mount", "dev-mqueue.mount", "dpkg-db-backup.timer", "e2scrub_all.timer",
+    "e2scrub_reap.service", "fstrim.timer", "getty-static.service", "getty@tty1.service",
+    "integritysetup.target", "kmod-static-nodes.service", "ldconfig.service",
+    "proc-sys-fs-binfmt_misc.automount", "remote-fs.target", "sys-fs-fuse-connections.mount",
+    "sys-kernel-config.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount",
+    "systemd-ask-password-console.path", "systemd-ask-password-wall.path",
+    "systemd-binfmt.service", "systemd-firstboot.service", "systemd-initctl.socket",
+    "systemd-journal-catalog-update.service", "systemd-journal-flush.service",
+    "systemd-journald-audit.socket", "systemd-logind.service", "systemd-machine-id-commit.service",
+    "systemd-modules-load.service", "systemd-pcrphase-sysinit.service",
+    "systemd-pcrphase.service", "systemd-pstore.service", "systemd-random-seed.service",
+    "systemd-remount-fs.service", "systemd-repart.service", "systemd-sysctl.service",
+    "systemd-sysusers.service", "systemd-tmpfiles-clean.timer",
+    "systemd-tmpfiles-setup-dev.service", "systemd-udev-trigger.service",
+    "systemd-udevd-control.socket", "systemd-udevd-kernel.socket", "systemd-udevd.service",
+    "systemd-update-utmp-runlevel.service", "systemd-update-utmp.service",
+    "veritysetup.target" }
+
+-- Nothing of it waits for udev to have seen ttyS0, nor for a generator to have.
+local LOGIN = [=[
+[Unit]
+Description=Login on ttyS0
+After=systemd-user-sessions.service
+
+[Service]
+Type=idle
+ExecStart=-/sbin/agetty --keep-baud 115200,9600 ttyS0 vt220
+Restart=always
+StandardInput=tty
+StandardOutput=tty
+TTYPath=/dev/ttyS0
+TTYReset=yes
+TTYVHangup=yes
+KillMode=process
+IgnoreSIGPIPE=no
+SendSIGHUP=yes
+
+[Install]
+WantedBy=multi-user.target
+]=]
+
+-- Hosts may be slow, and a status that moves is more than a console of 115,200 baud can bear.
+local MANAGER = "[Manager]\nShowStatus=error\nDefaultTimeoutStartSec=15min\n"
+    .. "DefaultTimeoutStopSec=5min\n"
 
 -- Runs beside the new root, as its root: $1 is the root, $2 the image, $3 its size, $4 the
--- password, $5 mke2fs, the others units.
+-- password, $5 mke2fs, $6 and $7 the texts above, the others units.
 local CUSTOMIZE = [=[
-root=$1 image=$2 size=$3 password=$4 mke2fs=$5
-shift 5
+root=$1 image=$2 size=$3 password=$4 mke2fs=$5 login=$6 manager=$7
+shift 7
+units=$root/etc/systemd/system
+mkdir -p "$units/multi-user.target.wants" "$root/etc/systemd/system.conf.d" \
+    "$root/etc/systemd/system-generators"
 echo guest >"$root/etc/hostname"
 printf '127.0.0.1 localhost guest\n' >"$root/etc/hosts"
 : >"$root/etc/fstab"
 echo 0123456789abcdef0123456789abcdef >"$root/etc/machine-id"
+# A prompt of bytes that a script can expect.
+echo 'set enable-bracketed-paste off' >>"$root/etc/inputrc"
 hash=$(chroot "$root" perl -e 'print crypt($ARGV[0], q($6$guest$))' "$password")
 sed -i "s|^root:[^:]*:|root:$hash:|" "$root/etc/shadow"
-mkdir -p "$root/etc/systemd/system"
+printf '%s' "$login" >"$units/serial-getty@ttyS0.service"
+ln -sf ../serial-getty@ttyS0.service "$units/multi-user.target.wants/"
+printf '%s' "$manager" >"$root/etc/systemd/system.conf.d/guest.conf"
 for unit; do
-    ln -sf /dev/null "$root/etc/systemd/system/$unit"
+    ln -sf /dev/null "$units/$unit"
 done
-ln -sf /lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"
+if [ $# -gt 0 ]; then
+    for path in "$root"/lib/systemd/system-generators/systemd-*; do
+        ln -sf /dev/null "$root/etc/systemd/system-generators/${path##*/}"
+    done
+fi
+ln -sf /lib/systemd/system/multi-user.target "$units/default.target"
 rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/var/log/*
 # What is mounted in it is none of its.
 mkdir "$image.root"
@@ -63,12 +115,16 @@ local function packages_of(root)
     return table.concat(list, ",")
 end
 
+local function masked(root)
+    return root.full and {} or UNNEEDED
+end
+
 -- mmdebstrap's command line. It quotes nothing of a hook, which a shell runs.
 local function command(root, image)
-    local words = { "sh", "-ec", CUSTOMIZE, "sh" }
-    local hook = process.command(words) .. ' "$1" ' .. process.command {
-        image, ("%dM"):format(root.size_mib), root.password, mke2fs(), table.unpack(MASKED) }
-    local argv = { "mmdebstrap", "--quiet", "--variant=essential", "--format=null",
+    local hook = process.command { "sh", "-ec", CUSTOMIZE, "sh" } .. ' "$1" ' .. process.command {
+        image, ("%dM"):format(root.size_mib), root.password, mke2fs(), LOGIN, MANAGER,
+        table.unpack(masked(root)) }
+    local argv = { "mmdebstrap", "--variant=essential", "--format=null",
         "--include=" .. packages_of(root), "--dpkgopt=force-unsafe-io",
         "--customize-hook=" .. hook }
     for _, path in ipairs(LEFT_OUT) do
@@ -80,14 +136,10 @@ local function command(root, image)
     return argv
 end
 
--- The line of mmdebstrap's output that says why: apt's, which says more than its own.
+-- Why mmdebstrap failed: apt's first complaint, which says more than its own.
 local function reason(output)
-    local network = output:match "[^\n]*Temporary failure resolving[^\n]*"
-        or output:match "[^\n]*Could not connect[^\n]*"
-        or output:match "[^\n]*Could not resolve[^\n]*"
-    if network then return "no network: " .. network:gsub("^%s*[EWI]: ", ""):gsub("^%s+", "") end
-    return output:match "E: (Unable to locate package [^\n]*)" or output:match "\nE: ([^\n]+)"
-        or output:match "E: ([^\n]+)" or output:match "([^\n]+)%s*$" or "no reason given"
+    local why = output:match "E: ([^\n]+)" or output:match "([^\n]+)%s*$" or "no reason given"
+    return (why:gsub("  +", " "))
 end
 
 local function make(root, scratch, path)
@@ -110,9 +162,10 @@ local function make(root, scratch, path)
 end
 
 local function describe(root)
-    return ("Debian %s from %s, version %d, %d MiB\npackages %s\npassword %s\nmasked %s\n%s")
+    return ("Debian %s from %s, version %d, %d MiB\npackages %s\npassword %s\nmasked %s\n%s%s%s")
         :format(root.debian, root.mirror or "its mirror", VERSION, root.size_mib,
-            packages_of(root), root.password, table.concat(MASKED, " "), CUSTOMIZE)
+            packages_of(root), root.password, table.concat(masked(root), " "), LOGIN, MANAGER,
+            CUSTOMIZE)
 end
 
 --- The image of such a root: { debian = suite, packages = names, size_mib =, password =,

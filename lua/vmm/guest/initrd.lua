@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- The initramfs of a guest: busybox, the kernel's modules, what a recipe adds, and /init.
 
+local agent = require "vmm.scenario.agent"
 local boot = require "vmm.guest.boot"
 local guests = require "vmm.guests"
 local initramfs = require "vmm.initramfs"
@@ -11,7 +12,6 @@ local store = require "vmm.guest.store"
 local initrd = {}
 
 local EXECUTABLE = 0x1ed
-local SCRIPTS = "/usr/local/lib/vmm/" -- in a root with systemd
 local UNITS = "/etc/systemd/system/"
 
 -- Where files that are added to a root of another kind wait for it.
@@ -71,18 +71,12 @@ local function host_files(recipe)
     return list
 end
 
--- The text of the agent, which runs commands for the host; nil where it is not built in.
-local function agent_text()
-    local found, agent = pcall(require, "vmm.scenario.agent")
-    return found and agent.SCRIPT or nil
-end
-
 -- ---- what of it is told apart ---------------------------------------------------------------
 
 -- All that the image depends on, as text: what is text itself, and of host files size and time.
 local function describe(recipe, kernel, kind, parts)
     local lines = { "initramfs of " .. kernel.id, boot.init(kind), boot.FOLDER_INIT,
-        parts.agent or "", recipe.run or "" }
+        agent.PATH, agent.SCRIPT, recipe.run or "" }
     local function add(format, ...) lines[#lines + 1] = format:format(...) end
     local paths, directory = { parts.busybox }, kernel.modules and kernel.modules.directory
     for _, module in ipairs(parts.modules) do
@@ -163,22 +157,28 @@ local function add_files(tree, recipe, list, prefix)
     end
 end
 
--- The agent and the recipe's script: for our own init, or as units of systemd's.
-local function add_scripts(tree, recipe, kind, agent)
-    local function add(name, script, service)
-        if not script then return end
-        if kind ~= "disk" then return tree:file("/etc/vmm/" .. name, script, EXECUTABLE) end
-        tree:file(LATER .. SCRIPTS .. name, script, EXECUTABLE)
-        local unit = "vmm-" .. name .. ".service"
-        tree:file(LATER .. UNITS .. unit,
-            boot.unit(service.description, SCRIPTS .. name, service.settings))
-        tree:symlink(LATER .. UNITS .. "multi-user.target.wants/" .. unit, "../" .. unit)
+-- A unit of systemd's for one of our scripts, enabled.
+local function add_unit(tree, script, description, settings)
+    local unit = ("vmm-%s.service"):format(script:match "[^/]+$")
+    tree:file(LATER .. UNITS .. unit, boot.unit(description, script, settings))
+    tree:symlink(LATER .. UNITS .. "multi-user.target.wants/" .. unit, "../" .. unit)
+end
+
+-- The agent and the recipe's script, which our own init starts, or systemd.
+local function add_scripts(tree, recipe, kind)
+    local prefix = kind == "initramfs" and "" or LATER
+    tree:file(prefix .. agent.PATH, agent.SCRIPT, EXECUTABLE)
+    if recipe.run then tree:file(prefix .. boot.SCRIPTS .. "run", recipe.run, EXECUTABLE) end
+    if kind == "folder" then
+        tree:file(prefix .. boot.SCRIPTS .. "init", boot.FOLDER_INIT, EXECUTABLE)
+    elseif kind == "disk" then
+        -- What commands do is their own: killed by the kernel, they do not end the agent.
+        add_unit(tree, agent.PATH, "Commands from the host",
+            "Restart=always\nIgnoreSIGPIPE=no\nOOMPolicy=continue")
+        if recipe.run then
+            add_unit(tree, boot.SCRIPTS .. "run", "The script of this guest", "Type=oneshot")
+        end
     end
-    -- What commands do is their own: killed by the kernel, they do not end the agent.
-    add("agent", agent, { description = "Commands from the host",
-        settings = "Restart=always\nIgnoreSIGPIPE=no\nOOMPolicy=continue" })
-    add("run", recipe.run, { description = "The script of this guest", settings = "Type=oneshot" })
-    if kind == "folder" then tree:file("/etc/vmm/init", boot.FOLDER_INIT, EXECUTABLE) end
 end
 
 local function compose(recipe, kernel, kind, parts)
@@ -196,16 +196,37 @@ local function compose(recipe, kernel, kind, parts)
     tree:file("/etc/hosts", "127.0.0.1 localhost guest\n")
     ok, message = add_modules(tree, kernel, parts.modules)
     if not ok then return nil, message end
-    add_scripts(tree, recipe, kind, parts.agent)
+    add_scripts(tree, recipe, kind)
     add_files(tree, recipe, parts.files, kind == "initramfs" and "" or LATER)
     return tree
+end
+
+--- The host files that an image for a recipe and a kernel is made of, and what tells of them.
+-- @return paths; or nil, message
+function initrd.needs(recipe, kernel)
+    local list = { kernel.path, kernel.record }
+    local files, message = host_files(recipe)
+    if not files then return nil, message end
+    for _, file in ipairs(files) do list[#list + 1] = file[2] end
+    local wanted
+    wanted, message = wanted_modules(recipe, kernel)
+    if not wanted then return nil, message end
+    local paths = kernel.modules and { "modules.dep", "modules.order", "modules.builtin" } or {}
+    for _, module in ipairs(wanted) do
+        table.move(module.order, 1, #module.order, #paths + 1, paths)
+    end
+    for _, path in ipairs(paths) do
+        path = kernel.modules.directory .. "/" .. path
+        list[#list + 1] = process.stat1(path) and path or nil
+    end
+    return list
 end
 
 --- The image for a recipe and a kernel, from the cache when it was made before.
 -- @param kind  of root: "initramfs", "folder", "disk"
 -- @return path; or nil, message
 function initrd.get(recipe, kernel, kind)
-    local parts = { busybox = process.which "busybox", agent = agent_text() }
+    local parts = { busybox = process.which "busybox" }
     if not parts.busybox then
         return nil, "no busybox on this host; install Debian's busybox-static"
     end

@@ -35,7 +35,8 @@ local function build_tree(name)
     write(name .. "/vmlinux", "\x7fELF")
     write(name .. "/modules.order",
         "kernel/fs/fuse/fuse.ko\nfs/fuse/virtiofs.o\ndrivers/char/virtio_console.ko\n")
-    write(name .. "/modules.builtin", "kernel/drivers/virtio/virtio_pci.ko\n")
+    write(name .. "/modules.builtin",
+        "kernel/drivers/virtio/virtio_pci.ko\nkernel/drivers/virtio/virtio_mmio.ko\n")
     write(name .. "/fs/fuse/fuse.ko", module "")
     write(name .. "/fs/fuse/virtiofs.ko", module "fuse")
     write(name .. "/drivers/char/virtio_console.ko", module "")
@@ -234,9 +235,14 @@ describe("an initramfs", function()
             :format(KERNEL, scratch .. "/tool", tonumber("700", 8)))
         assert.equal("text", text_in(image, "etc/mine"))
         assert.equal("#!/bin/sh\n", text_in(image, "opt/tool"))
-        assert.equal("echo started", text_in(image, "etc/vmm/run"))
+        assert.equal("echo started", text_in(image, "usr/lib/vmm/run"))
         assert.matches("\n%-rwx%-%-%-%-%-%-[^\n]* opt/tool\n", process.capture {
             "sh", "-c", 'cpio --quiet -tv <"$1"', "sh", image })
+    end)
+
+    it("has the agent, by which the host runs commands", function()
+        local image = prepare(("{ %s }"):format(KERNEL))
+        assert.equal(require("vmm.scenario.agent").SCRIPT, text_in(image, "usr/lib/vmm/agent"))
     end)
 
     it("has programs of the host with what they are linked with", function()
@@ -293,6 +299,69 @@ describe("an initramfs", function()
         -- Nothing half done is left beside it.
         assert.equal(image:match "[^/]+$" .. "\n" .. image:match "[^/]+$" .. ".recipe\n",
             process.capture { "ls", scratch .. "/cache" })
+    end)
+end)
+
+describe("a disk with Debian", function()
+    local RECIPE = "{ kernel = '~/bzImage', root = { debian = 'bookworm', packages = { 'fio' } } }"
+
+    -- What is called in mmdebstrap's place; the image that is to be made is in $image.
+    local function mmdebstrap(script)
+        write("bin/mmdebstrap", [[
+#!/bin/sh
+printf '%s\n' "$@" >"${0%/*}/log"
+image=$(printf '%s\n' "$@" | grep -o "/[^' ]*/make[.][^' /]*/image" | head -n 1)
+]] .. script .. "\n")
+        assert(process.capture { "chmod", "+x", scratch .. "/bin/mmdebstrap" })
+        return "PATH=" .. scratch .. "/bin:" .. os.getenv "PATH"
+    end
+
+    local function image_of(path)
+        return prepare(RECIPE, "block[1].path", path)
+    end
+
+    before_each(function() write("bzImage", bzimage "4.4.4") end)
+
+    it("is made once, with the packages asked for, and given to the guest read-only", function()
+        local path = mmdebstrap 'echo contents >"$image"'
+        local output = image_of(path)
+        local image = output:match "^vmm%-reference: making a disk with Debian bookworm\n(.*)$"
+        assert.equal("contents", process.line { "cat", image or "" }, output)
+        assert.matches("\n%-%-include=systemd%-sysv,udev,kmod,iproute2,fio\n",
+            process.capture { "cat", scratch .. "/bin/log" })
+        mmdebstrap "exit 1"
+        assert.equal(image, image_of(path))
+        assert.equal("true vmm-root guest login:  root", run(([[
+            local made = guest(%s):prepare()
+            print(("%%s %%s %%s %%s"):format(made.block[1].readonly, made.block[1].serial,
+                made.prompt, made.login.password))]]):format(RECIPE)))
+    end)
+
+    it("that cannot be made is told by what apt says first, and leaves nothing", function()
+        local path = mmdebstrap [[
+            echo "I: running apt-get update..."
+            echo "E: Failed to fetch http://mirror/InRelease  Could not resolve 'mirror'"
+            echo "E: mmdebstrap failed to run"
+            exit 25]]
+        assert.equal("vmm-reference: making a disk with Debian bookworm\nguest ~/bzImage: cannot "
+            .. "make a disk with Debian bookworm: Failed to fetch http://mirror/InRelease Could "
+            .. "not resolve 'mirror'", image_of(path))
+        assert.equal("", process.capture { "ls", scratch .. "/cache" })
+    end)
+
+    it("needs mmdebstrap, and says so", function()
+        assert(process.capture { "sh", "-c", [[
+            mkdir -p "$1/few" && cd "$1/few" &&
+            for name in busybox mkdir mktemp rm; do ln -s "$(command -v $name)" $name; done]],
+            "sh", scratch })
+        assert.equal("guest ~/bzImage: no mmdebstrap on this host; install Debian's mmdebstrap",
+            image_of("PATH=" .. scratch .. "/few"))
+    end)
+
+    it("may be one of one's own", function()
+        local image = write("image", "x")
+        assert.equal(image, prepare(("{ kernel = '~/bzImage', root = { disk = %q } }")
+            :format(image), "block[1].path"))
     end)
 end)
 
