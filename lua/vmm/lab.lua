@@ -27,7 +27,8 @@ args are carried in, the output and the exit code out. Lab options need the "--"
   --disk FILE           give the lab this file as a disk, /dev/vda and so on (repeatable)
   --readonly-disk FILE  the same, read only: many labs may have it
   --out DIR             copy what the program leaves in /out to DIR
-  --busted              carry the busted test runner and its Lua modules in
+  --busted              carry the busted test runner and its Lua modules in (the command test has
+                        them without)
 ]]
 
 -- One CPU: QEMU 7.2, which is Debian 12's, translates code while another emulated CPU may be
@@ -167,7 +168,7 @@ local function add_payload(tree, options, directory)
     end
     files[#files + 1] = library_directory(directory)
     files[#files + 1] = "/etc/ld.so.cache"
-    if options.busted then
+    if options.busted or options.args[1] == "test" then
         table.move(BUSTED, 1, #BUSTED, #files + 1, files)
     end
     for _, path in ipairs(files) do

@@ -14,6 +14,14 @@ local function is_test(path)
     return path:match "_spec%.lua$" or path:match "%.lua$" and ("/" .. path):match "/scenarios/"
 end
 
+-- "directory", "file" or nil: what a path, or the link there, leads to.
+local function kind_of(path)
+    local handle <close> = io.open(path)
+    if not handle then return nil end
+    local below <close> = io.open(path .. "/.")
+    return below and "directory" or "file"
+end
+
 -- plan.files(paths) -> the spec files in the order of the paths, each once; or nil, message.
 function plan.files(paths)
     local list, seen = {}, {}
@@ -23,10 +31,10 @@ function plan.files(paths)
         seen[path] = true
     end
     for _, path in ipairs(paths) do
-        local about = process.stat1(path)
-        if not about then return nil, ("test: %s: no such file or directory"):format(path) end
+        local kind = kind_of(path)
+        if not kind then return nil, ("test: %s: no such file or directory"):format(path) end
         local before = #list
-        if about.kind == "file" then
+        if kind == "file" then
             add(path)
         else
             for _, found in ipairs(process.find(path, "*.lua")) do
