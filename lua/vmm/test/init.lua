@@ -42,6 +42,7 @@ end
 local function choose_files(given)
     local files, message = plan.files(given.paths)
     if not files then return nil, message end
+    given.lines = message
     if given.shard then
         local durations
         if given.durations then
@@ -88,7 +89,8 @@ end
 
 -- Does the run tell how long whole files take?
 local function is_whole(given)
-    return not (given.list or given.filter or given.filter_out or given.tags or given.exclude_tags)
+    return not (next(given.lines) or given.list or given.filter or given.filter_out or given.tags
+        or given.exclude_tags)
 end
 
 -- Has all tests named.

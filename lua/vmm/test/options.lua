@@ -8,10 +8,11 @@ local text = require "vmm.text"
 local options = {}
 
 options.USAGE = [[
-usage: vmm-reference test [options] FILE|DIRECTORY...
+usage: vmm-reference test [options] FILE[:LINE]|DIRECTORY...
 
 Runs busted specs, each file in a process of its own in which tests may wait. In a directory
-these are the files named *_spec.lua, and all *.lua below a directory called scenarios.
+these are the files named *_spec.lua, and all *.lua below a directory called scenarios. With a
+LINE it is only the test there.
 
   -j, --jobs N|auto    so many files at a time (1); fewer while the host is busy
   --filter PATTERN     only tests whose name matches a Lua pattern; repeatable

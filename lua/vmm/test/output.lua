@@ -39,20 +39,28 @@ end
 
 -- ---- which tests ------------------------------------------------------------------------
 
+-- Is a line that of a test's beginning, or in its function?
+local function is_at(line, run, trace)
+    local about = type(run) == "function" and debug.getinfo(run, "S")
+    return about and about.linedefined <= line and line <= about.lastlinedefined
+        or type(trace) == "table" and trace.currentline == line
+end
+
 -- Is a test that is about to be registered one to be run?
-function Output:wanted(name)
+function Output:wanted(name, run, trace)
     local job = self.job
     if job.only and not job.only[name] then return false end
+    if job.line and not is_at(job.line, run, trace) then return false end
     local before = job.skip[name] or 0
     self.met[name] = (self.met[name] or 0) + 1
     return self.met[name] > before
 end
 
--- Instead of what is registered fn(run) is.
+-- Instead of what is registered make(name, run, trace) is, or nothing.
 function Output:replace(descriptor, make)
     self.busted.subscribe({ "register", descriptor }, function(name, run, ...)
         if self.ours[run] then return nil, true end
-        local other = make(name, run)
+        local other = make(name, run, ...)
         if not other then return nil, false end
         if other == run then return nil, true end
         self.ours[other] = true
@@ -66,9 +74,9 @@ local AROUND = { "setup", "teardown", "before_each", "after_each", "strict_setup
 
 function Output:choose()
     for _, descriptor in ipairs { "it", "pending" } do
-        self:replace(descriptor, function(name, run)
-            local element = self.busted.context.get()
-            if not self:wanted(full_name(self.busted, element, name)) then return nil end
+        self:replace(descriptor, function(name, run, trace)
+            local full = full_name(self.busted, self.busted.context.get(), name)
+            if not self:wanted(full, run, trace) then return nil end
             return self.job.list and function() end or run
         end)
     end

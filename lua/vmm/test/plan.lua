@@ -22,20 +22,29 @@ local function kind_of(path)
     return below and "directory" or "file"
 end
 
--- plan.files(paths) -> the spec files in the order of the paths, each once; or nil, message.
+-- "FILE:LINE" -> FILE, LINE; another path, or a file of that name, is itself.
+local function split_line(path)
+    local before, line = path:match "^(.*%.lua):(%d+)$"
+    if before and not kind_of(path) then return before, math.tointeger(line) end
+    return path
+end
+
+-- plan.files(paths) -> the spec files in the order of the paths, each once, and { file = line } of
+-- those of which only the test at a line is wanted; or nil, message.
 function plan.files(paths)
-    local list, seen = {}, {}
-    local function add(path)
+    local list, seen, lines = {}, {}, {}
+    local function add(path, line)
         path = path:gsub("^%./", ""):gsub("//+", "/")
         if not seen[path] then list[#list + 1] = path end
-        seen[path] = true
+        seen[path], lines[path] = true, line or lines[path]
     end
-    for _, path in ipairs(paths) do
+    for _, word in ipairs(paths) do
+        local path, line = split_line(word)
         local kind = kind_of(path)
         if not kind then return nil, ("test: %s: no such file or directory"):format(path) end
         local before = #list
         if kind == "file" then
-            add(path)
+            add(path, line)
         else
             for _, found in ipairs(process.find(path, "*.lua")) do
                 if is_test(found) then add(found) end
@@ -45,7 +54,7 @@ function plan.files(paths)
             end
         end
     end
-    return list
+    return list, lines
 end
 
 -- ---- durations --------------------------------------------------------------------------

@@ -54,7 +54,8 @@ end
 local function job_of(self, part)
     return {
         file = part.file, suffix = part.suffix, artefacts = self.options.artefacts,
-        skip = part.done, only = part.only, list = self.options.list, attempt = part.attempt,
+        skip = part.done, only = part.only, line = self.options.lines[part.file],
+        list = self.options.list, attempt = part.attempt,
         test_timeout = self.options.test_timeout, debug = self.options.debug,
         words = self.options.words,
     }

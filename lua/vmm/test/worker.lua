@@ -8,6 +8,7 @@
 --   artefacts     directory for the tests' own, or absent
 --   skip          { name = how many of that name have been run already }
 --   only          { name = true }: no others; absent: all
+--   line          a line of the only test that is wanted; absent: all
 --   list          true: only name the tests
 --   test_timeout  seconds that a test, a set-up or a teardown may take
 --   debug         true: a prompt when a test fails

@@ -51,7 +51,7 @@ local function play(files, options, fake, load)
     local found = results.new(path)
     local jobs, most, made = {}, 0, {}
     local given = { jobs = 1, repeats = 1, retries = 0, test_timeout = 300, grace = 10,
-        scratch = "", words = {} }
+        scratch = "", words = {}, lines = {} }
     for key, value in pairs(options) do
         given[key] = value
     end

@@ -201,6 +201,20 @@ describe("vmm-reference test", function()
         assert.is_nil(output:find "one")
     end)
 
+    it("takes the test at a line", function()
+        local run <close> = test_run.new { ["a_spec.lua"] = [[
+            it("one", function()
+            end)
+            it("two", function()
+                assert(true)
+            end)
+        ]] }
+        local output = run:run "--list a_spec.lua:4"
+        assert.equal("a_spec.lua:3: two\n1 tests\n", output)
+        output = run:run "--list a_spec.lua:1"
+        assert.equal("a_spec.lua:1: one\n1 tests\n", output)
+    end)
+
     it("fails when no test is left to be run", function()
         local output, code = good:run "--filter nobody a_spec.lua"
         assert.matches("vmm%-reference: test: no test has been run\n", output)

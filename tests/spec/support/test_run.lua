@@ -2,7 +2,11 @@
 -- Runs `vmm-reference test` on spec files of a few lines, in a directory of their own.
 
 local json = require "vmm.json"
-local program = require "tests.spec.support.program"
+local process = require "vmm.process"
+local vmm = require "vmm"
+
+-- Seconds that no run here should come near.
+local LIMIT = "300"
 
 local Run = {}
 Run.__index = Run
@@ -21,18 +25,21 @@ end
 
 -- A new directory with files in it, { name = text }; gone when it is closed.
 function test_run.new(files)
-    local self = setmetatable({ directory = program.shell("mktemp -d"):match "%S+" }, Run)
+    local self = setmetatable({ directory = assert(process.temporary_directory "vmm-specs") }, Run)
     for name, text in pairs(files) do
         write(self.directory .. "/" .. name, text)
     end
     return self
 end
 
--- Runs in it; what it says, its exit code. Time limits are as written, whatever the host's scale.
-function Run:run(words, variables)
-    return program.shell(([[
-        export VMM_TIMEOUT_SCALE=1 VMM_CACHE=%s/cache
-        cd %s && %s $vmm test %s]]):format(self.directory, self.directory, variables or "", words))
+-- Runs in it; what it says, its exit code. before: what comes before the program in the shell's
+-- command; scale: of time limits (1, whatever the host's).
+function Run:run(words, before, scale)
+    local output, partial, code = process.capture({ "env", "vmm=" .. vmm.executable,
+        "VMM_CACHE=" .. self.directory .. "/cache", "VMM_TIMEOUT_SCALE=" .. (scale or "1"),
+        "timeout", "-k1", LIMIT, "sh", "-c", ("%s $vmm test %s"):format(before or "", words) },
+        { stderr = "merge", directory = self.directory })
+    return output or partial, code or 0
 end
 
 -- A file in it, nil when there is none.
@@ -63,7 +70,7 @@ function Run:ended(name, test)
 end
 
 function Run:__close()
-    program.shell("rm -rf " .. self.directory)
+    process.remove(self.directory)
 end
 Run.close = Run.__close
 

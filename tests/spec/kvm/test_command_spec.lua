@@ -1,0 +1,54 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- vmm-reference test, where a test that goes wrong has a VM.
+
+local test_run = require "tests.spec.support.test_run"
+
+local SPEC = [[
+local vmm = require "vmm"
+local function start(name)
+    local vm = assert(vmm.vm { name = name, memory = { size_mib = 16 }, console = "capture",
+        kernel = { path = "%s/.build/guest/spin.bin", flow = "flat" } })
+    assert(vm:start())
+    vm.console:expect "spinning"
+    return vm
+end
+it("fails with a VM", function()
+    local box <close> = start "box"
+    error "now"
+end)
+it("waits for ever beside a VM", function()
+    local other <close> = start "other"
+    vmm.sleep(100000)
+end)
+]]
+
+local SCALE = os.getenv "VMM_TIMEOUT_SCALE" or "1"
+
+describe("vmm-reference test, of a test that has a VM,", function()
+    local run
+
+    setup(function()
+        local directory = assert(require("vmm.process").current_directory())
+        run = test_run.new { ["a_spec.lua"] = SPEC:format(directory) }
+    end)
+
+    teardown(function()
+        run:close()
+    end)
+
+    it("pauses it where the test fails, and has it in the prompt by the test's names", function()
+        local output, code = run:run("--debug-on-fail a_spec.lua:9",
+            "printf 'print(box.name, vm == box, box.vcpus[1].state)\\nexit\\n' |", SCALE)
+        assert.equal(1, code, output)
+        assert.matches("fails with a VM has failed: a_spec.lua:11: now\n", output)
+        assert.matches("\nVMs: box %(paused%); exit goes on with the tests\nbox\ttrue\tpaused\n",
+            output)
+    end)
+
+    it("tells what it is at when the test's time is over", function()
+        local output, code = run:run("--test-timeout 1 --grace 20 a_spec.lua:13", nil, SCALE)
+        assert.equal(1, code, output)
+        assert.matches("the test budget is over: waits for ever beside a VM has taken %d+%.%d s,"
+            .. " %d+ s are allowed %(%-%-test%-timeout%)\n *other: the VM is running", output)
+    end)
+end)
