@@ -3,6 +3,7 @@
 -- functions have in scope.
 
 local alive = require "vmm.alive"
+local harmless = require("vmm.test.progress").harmless
 local terminal = require "vmm.terminal"
 
 local debugger = {}
@@ -65,7 +66,7 @@ local function open(output, message)
     local names = pause_all()
     globals.vmm = require "vmm"
     terminal.write(("\n%s has failed: %s\n%s\nVMs: %s; exit goes on with the tests\n"):format(
-        output.name, tostring(message), traceback(),
+        output.name, harmless(tostring(message)), traceback(),
         names[1] and table.concat(names, ", ") or "none"))
     terminal.prompt(setmetatable(globals, { __index = _G, __newindex = _G }))
 end

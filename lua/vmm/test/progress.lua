@@ -87,8 +87,19 @@ local function say(self, ...)
 end
 Progress.say = say
 
+local function escape(char)
+    return ("\\x%02x"):format(char:byte(-1))
+end
+
+-- What guests and tests have written, without what would command the terminal.
+function progress.harmless(text)
+    return (text:gsub("\r", ""):gsub("[%z\1-\8\11-\31\127]", escape)
+        :gsub("\xc2[\x80-\x9f]", escape))
+end
+
 local function indent(text)
-    return "          " .. text:gsub("%s+$", ""):gsub("\n", "\n          ")
+    text = progress.harmless(text):gsub("%s+$", "")
+    return "          " .. text:gsub("\n", "\n          ")
 end
 
 local function file_of(event, name)
@@ -99,7 +110,7 @@ end
 
 -- A test has failed.
 function Progress:failure(event, name)
-    local lines = { ("  FAIL    %s"):format(name), indent(file_of(event, name)) }
+    local lines = { "  FAIL    " .. progress.harmless(name), indent(file_of(event, name)) }
     if event.attempts and event.attempts > 1 then
         lines[#lines + 1] = indent(("(%d attempts)"):format(event.attempts))
     end

@@ -214,6 +214,13 @@ describe("The command line of a run", function()
     end)
 end)
 
+describe("What a run shows", function()
+    it("has no character that commands the terminal", function()
+        assert.equal("a\\x1b[6nb\n\tc\\x00 \\x9bd \u{e9}",
+            progress.harmless "a\27[6nb\r\n\tc\0 \u{9b}d \u{e9}")
+    end)
+end)
+
 describe("The line about a run", function()
     it("tells files, counts, seconds, what runs and why nothing more does", function()
         assert.equal("[3/9] 12 passed, 1 failed, 2 skipped, 34 s | a_spec.lua: boots 3 s"
