@@ -27,7 +27,7 @@ end
 local LINES, INITCALLS = 50000, 10000 -- looked at, kept
 
 local function new()
-    return setmetatable({ lines = 0, phases = {}, initcalls = {}, begun = {} }, Boot)
+    return setmetatable({ lines = 0, calls = 0, phases = {}, initcalls = {}, begun = {} }, Boot)
 end
 
 local function is_worth_reading(written)
@@ -47,20 +47,24 @@ local function take_phase(self, line)
     end
 end
 
--- "calling  NAME+0x0/0x10 @ 1", "initcall NAME+0x0/0x10 returned 0 after 12 usecs"
+-- "calling  NAME+0x0/0x10 @ 1", "initcall NAME+0x0/0x10 returned 0 after 12 usecs". When they came
+-- is when it was: the kernel's clock may go at another pace than the host's. How long it took, the
+-- kernel knows better.
 local function take_initcall(self, line)
     local name, result, micros = line.text:match
         "^initcall ([%w_.%-]+)%S* returned (%-?%d+) after (%d+) usecs"
     if not name then
         name = line.text:match "^calling  ([%w_.%-]+)%S* @ %d+"
-        if name and line.stamp then self.begun[name] = line.stamp end
+        if name and self.calls < INITCALLS then
+            self.begun[name], self.calls = line.t, self.calls + 1
+        end
         return
     end
     local duration = tonumber(micros) / 1e6
-    local begun = self.begun[name] or line.stamp and line.stamp - duration
-    if not begun or #self.initcalls >= INITCALLS then return end
+    local from = self.begun[name] or line.t - duration
     self.begun[name] = nil
-    table.insert(self.initcalls, { name = name, from = begun, duration = duration,
+    if #self.initcalls >= INITCALLS then return end
+    table.insert(self.initcalls, { name = name, from = from, to = line.t, duration = duration,
         failed = result ~= "0" })
 end
 
@@ -69,18 +73,12 @@ function Boot:take(written)
     self.lines = self.lines + 1
     if self.lines > LINES then return end
     local first = not self.first
-    local stamp = not self.offset and written:find('"stamp":%s*[0-9.]*[1-9]')
-    if not first and not stamp and not is_worth_reading(written) then return end
+    if not first and not is_worth_reading(written) then return end
     local line = console.line(written)
     if not line or not line.t then return end
     if first then
         self.first = line.t
         self.epoch = line.time and line.time - line.t -- when the VM was started
-    end
-    -- The kernel's clock begins after the VM's.
-    if line.stamp and line.stamp > 0 then
-        local offset = line.t - line.stamp
-        self.offset = math.min(self.offset or offset, offset)
     end
     take_phase(self, line)
     take_initcall(self, line)
@@ -104,13 +102,9 @@ function Boot:timed_phases(ready)
     return list
 end
 
--- The initcalls, in seconds since the VM's start, the longest first: { name, from, duration }.
+-- The initcalls, in seconds since the VM's start, the longest first: { name, from, to, duration }.
 function Boot:slowest()
-    local list = {}
-    for _, call in ipairs(self.initcalls) do
-        list[#list + 1] = { name = call.name, duration = call.duration, failed = call.failed,
-            from = call.from + (self.offset or 0) }
-    end
+    local list = table.move(self.initcalls, 1, #self.initcalls, 1, {})
     table.sort(list, function(a, b)
         if a.duration ~= b.duration then return a.duration > b.duration end
         return a.name < b.name

@@ -97,7 +97,7 @@ local function call_bars(calls)
         local call = calls[i]
         local words = ("%s %s%s"):format(call.name, clean.duration(call.duration),
             call.failed and " (failed)" or "")
-        bars[i] = { from = call.from, to = call.from + call.duration, words = words, title = words,
+        bars[i] = { from = call.from, to = call.to, words = words, title = words,
             bad = call.failed }
     end
     table.sort(bars, function(a, b)
@@ -174,7 +174,7 @@ local function boot_end(phases, calls, moments)
         to = math.max(to, phase.to)
     end
     for _, call in ipairs(calls) do
-        to = math.max(to, call.from + call.duration)
+        to = math.max(to, call.to)
     end
     for _, moment in ipairs(moments) do
         to = math.max(to, moment.t)

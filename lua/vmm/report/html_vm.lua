@@ -23,7 +23,7 @@ local function put_config(put, vm)
         end
     end
     add("kernel", "kernel <code>%s</code>")
-    add("vcpus", "%s vCPUs")
+    add("vcpus", vm.config.vcpus == 1 and "%s vCPU" or "%s vCPUs")
     add("memory_mib", "%s MiB")
     add("transport", "virtio over %s")
     if vm.reason then

@@ -135,7 +135,9 @@ details > summary { cursor: pointer; }
   var(--inset);
   padding: .5rem; margin: .4rem 0; }
 .chart svg { display: block; width: 100%; min-width: 42rem; height: auto; }
-svg text { font: 11px system-ui, "DejaVu Sans", sans-serif; fill: var(--text); }
+svg text { font: 11px system-ui, "DejaVu Sans", sans-serif; fill: var(--text);
+  paint-order: stroke; stroke: var(--inset); stroke-width: 3px; }
+svg text.in { stroke: none; }
 svg .soft { fill: var(--dim); } svg .grid { stroke: var(--edge); } svg .axis { stroke: var(--dim); }
 svg .phase-a { fill: var(--phase-a); } svg .phase-b { fill: var(--phase-b); }
 svg .call { fill: var(--bar); } svg .call.bad { fill: var(--fail); }

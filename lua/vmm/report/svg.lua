@@ -63,12 +63,12 @@ function Chart:bars(name, bars)
     for i, bar in ipairs(bars) do
         local from, to = self:rectangle(bar, self.y + 2, 24, i % 2 == 0 and "phase-b" or "phase-a")
         if width_of(bar.words) < to - from - 6 then
-            self:text(from + 4, self.y + 18, bar.words)
+            self:text(from + 4, self.y + 18, bar.words, "in")
         else
             local sign = ("%d"):format(#below + 1)
             below[#below + 1] = sign .. " " .. bar.words
             if width_of(sign) < to - from then
-                self:text((from + to) / 2, self.y + 18, sign, nil, "middle")
+                self:text((from + to) / 2, self.y + 18, sign, "in", "middle")
             end
         end
     end
