@@ -50,7 +50,9 @@ return [[
       suite.classList.toggle("gone", !suite.querySelector(".test:not(.gone)"));
   };
 
+  let timer;
   const search = () => {
+    clearTimeout(timer);
     sought = input.value.trim().toLowerCase();
     for (const hit of hits) hit.classList.remove("hit", "now");
     hits = [];
@@ -68,7 +70,6 @@ return [[
     tell();
   };
 
-  let timer;
   input.addEventListener("input", () => {
     clearTimeout(timer);
     timer = setTimeout(search, 150);
