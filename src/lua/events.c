@@ -2,6 +2,7 @@
 /* The script's loop in Lua: step, wake, watches of fds, the clock. */
 #include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 
 #include "lua/classes.h"
 
@@ -37,6 +38,16 @@ static int events_loop_fd(lua_State *L)
 static int events_now(lua_State *L)
 {
     lua_pushnumber(L, (lua_Number)vmm_now_ns() / 1e9);
+    return 1;
+}
+
+/* core.wall_clock() -> seconds since 1970, as the host has it */
+static int events_wall_clock(lua_State *L)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    lua_pushnumber(L, (lua_Number)now.tv_sec + (lua_Number)now.tv_nsec / 1e9);
     return 1;
 }
 
@@ -90,6 +101,7 @@ void events_open(lua_State *L)
         {"step", events_step},
         {"wake", events_wake},
         {"now", events_now},
+        {"wall_clock", events_wall_clock},
         {"in_handler", events_in_handler},
         {"loop_fd", events_loop_fd},
         {"watch", watch_new},

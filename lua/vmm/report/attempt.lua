@@ -66,10 +66,12 @@ function attempt.complete(self)
     self.duration = self.duration or 0
 end
 
--- Does one count, and not the other?  The one that has ended, then the later.
+-- Does one count, and not another that was read before it?  The one that has ended, then the later;
+-- in one file that is the latter, for not all clocks are the same.
 function attempt.counts_over(self, other)
     if (self.finished or false) ~= (other.finished or false) then return self.finished end
-    return (self.started or 0) > (other.started or 0)
+    if self.file == other.file then return true end
+    return (self.started or 0) >= (other.started or 0)
 end
 
 return attempt

@@ -10,7 +10,7 @@ local run = {}
 local function order(attempts)
     local last = 1
     for i = 2, #attempts do
-        if not attempt.counts_over(attempts[last], attempts[i]) then last = i end
+        if attempt.counts_over(attempts[i], attempts[last]) then last = i end
     end
     table.insert(attempts, table.remove(attempts, last))
 end

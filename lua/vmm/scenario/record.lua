@@ -17,7 +17,7 @@ local run
 -- The time of day in seconds, as fine as the monotonic clock.
 local offset
 local function wall_clock()
-    offset = offset or os.time() - core.now()
+    offset = offset or core.wall_clock() - core.now()
     return core.now() + offset
 end
 

@@ -12,7 +12,7 @@ local results = {}
 local STEPS = 1000000 -- between the numbers of the steps of one attempt and those of the next
 
 -- The time of day in seconds.
-local offset = os.time() - core.now()
+local offset = core.wall_clock() - core.now()
 local function wall_clock()
     return core.now() + offset
 end

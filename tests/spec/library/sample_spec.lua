@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- Samples of what a VM does while a scenario runs.
 
+local core = require "vmm.core"
 local sample = require "vmm.scenario.sample"
 local sched = require "vmm.sched"
 
@@ -70,5 +71,17 @@ describe("The samples of a VM", function()
             return weak.vm == nil or nil
         end, LIMIT))
         await_end(task)
+    end)
+end)
+
+describe("The time of day", function()
+    it("is the host's, and has fractions of a second", function()
+        local before = os.time()
+        local now = core.wall_clock()
+        assert.is_true(now >= before)
+        assert.is_true(now < os.time() + 1)
+        assert.is_truthy(sched.wait(function()
+            return core.wall_clock() % 1 ~= 0 or nil
+        end, LIMIT))
     end)
 end)
