@@ -4,8 +4,8 @@
 #
 # usage: submit.sh SHARDS DIRECTORY ARGUMENTS-OF-VMM-REFERENCE-TEST...
 #   SHARDS     how many, each a task of the job array
-#   DIRECTORY  where all goes: report.html, report.xml (JUnit), and what the shards leave; it and
-#              the tests have to be at the same path on all nodes
+#   DIRECTORY  where all goes: report.html, report.xml (JUnit), run.jsonl, and what the shards
+#              leave; it and the tests have to be at the same path on all nodes
 # Environment:
 #   VMM                the program (the vmm-reference in PATH)
 #   VMM_SHARD_RETRIES  how often a shard whose node was lost is started again (3)
@@ -40,4 +40,5 @@ if [ ! -e "$1" ]; then
     echo "submit.sh: no shard has come to its end; see $directory/shard-*.log" >&2
     exit 1
 fi
-exec "$program" report --html "$directory/report.html" --junit "$directory/report.xml" "$@"
+exec "$program" report --html "$directory/report.html" --junit "$directory/report.xml" \
+    --jsonl "$directory/run.jsonl" "$@"

@@ -48,8 +48,9 @@ end
 function scenario.run(options)
     local prepared = vmm.guest("debian-cloud"):prepare()
     local argv = { options.program }
-    if not assert(vmm.kvm()):hardware() then
-        print "This CPU offers no VMX or SVM: the next comparisons run in the lab.\n"
+    local kvm = vmm.kvm()
+    if not kvm or not kvm:hardware() then
+        print "This host offers no VMX or SVM: the next comparisons run in the lab.\n"
         local words = lab_words(options.rounds)
         table.move(words, 1, #words, 2, argv)
     end

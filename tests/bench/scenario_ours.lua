@@ -12,9 +12,9 @@ local vmm = require "vmm"
 local figure, kernel, initrd, cmdline = table.unpack(arg)
 
 -- How often each is done; what counts is the median.
-local TIMES, WARM = 100, 10
+local TIMES, WARM = 20, 3
 local PROMPT = "guest# "
-local SECONDS = 600
+local SECONDS = 300
 
 -- No other mapping has this size, which leads to the guest's RAM in /proc/self/smaps.
 local RAM_MIB = 37

@@ -10,9 +10,9 @@ import time
 
 import pexpect
 
-TIMES, WARM = 100, 10
+TIMES, WARM = 20, 3
 PROMPT = "guest# "
-SECONDS = 600
+SECONDS = 300
 
 # What stands for a guest where the time of its output has to be known: when it writes a line, by
 # the clock of all processes.
