@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
--- Debian's Slurm on this machine alone, without systemd: a controller and two nodes, a and b, of
--- two CPUs each, whatever the machine has.
+-- Debian's Slurm on this machine alone, without systemd: a controller and two nodes, a with
+-- two CPUs and b with one, whatever the machine has: of three tasks, just one is on b.
 --
 -- Each daemon is in a process namespace of its own, which ends with it: so a node is lost as one
 -- whose power is cut, and nothing outlives the process that runs the tests.
@@ -44,7 +44,7 @@ SelectTypeParameters=CR_CPU
 SlurmdParameters=config_overrides
 ReturnToService=2
 NodeName=a NodeHostname=localhost NodeAddr=127.0.0.1 Port=%d CPUs=2
-NodeName=b NodeHostname=localhost NodeAddr=127.0.0.1 Port=%d CPUs=2
+NodeName=b NodeHostname=localhost NodeAddr=127.0.0.1 Port=%d CPUs=1
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE
 ]]
 
