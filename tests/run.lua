@@ -20,8 +20,8 @@ local MINIMUM, MINIMUM_WITHOUT_KVM = 6400, 5900
 local UNIT_LIMIT, FUZZ_LIMIT, SPEC_LIMIT = 300, 1800, 1800
 local FUZZ_SECONDS = os.getenv "FUZZ_SECONDS" or "20"
 
--- Specs below this directory boot Linux; below the other one they need only /dev/kvm.
-local LINUX, KVM = "tests/spec/linux", "tests/spec/kvm"
+-- Specs below these directories boot Linux; below the other one they need only /dev/kvm.
+local LINUX, SCENARIOS, KVM = "tests/spec/linux", "examples/scenarios", "tests/spec/kvm"
 
 -- Specs of KVM in which the script's thread and vCPU threads meet.
 local SANITIZED = {
@@ -183,35 +183,55 @@ local BOOTS = {
     virtio_balloon = 6, virtio_block = 7, virtio_console = 5, virtio_net = 7, virtio_vsock = 7,
 }
 
+-- And of scenarios, one if nothing is said.
+local SCENARIO_BOOTS = { network = 2 }
+
 local function expected_boots(spec)
+    if below(spec, SCENARIOS) then return SCENARIO_BOOTS[spec:match "([^/]+)%.lua$"] or 1 end
     local known = BOOTS[spec:match "([^/]+)_spec%.lua$"]
     if known and below(spec, LINUX) then return known end
     local file <close> = assert(io.open(spec))
     return select(2, file:read("a"):gsub("linux%.boot", ""))
 end
 
--- Each spec file in a lab of its own, as many at a time as there are CPUs: a lab has one.
+-- What each lab runs: one spec file; of scenarios that boot little several, for a lab itself takes
+-- as long to start as two guests. The longest come first: they would keep all waiting.
+local function share_labs(specs)
+    local labs, shared = {}, nil
+    for _, spec in ipairs(specs) do
+        local boots = expected_boots(spec)
+        if below(spec, SCENARIOS) and boots < 10 then
+            shared = shared or { boots = 0 }
+            table.insert(shared, spec)
+            shared.boots = shared.boots + boots
+        else
+            labs[#labs + 1] = { boots = boots, spec }
+        end
+    end
+    labs[#labs + 1] = shared
+    table.sort(labs, function(a, b) return a.boots > b.boots end)
+    return labs
+end
+
+-- As many labs at a time as there are CPUs: a lab has one.
 local function run_in_lab(specs, scratch)
     say("specs in the lab: Linux under emulated AMD SVM")
-    -- The longest last would keep all waiting.
-    table.sort(specs, function(a, b)
-        return expected_boots(a) > expected_boots(b)
-    end)
     local words = {}
-    for index, spec in ipairs(specs) do
+    local labs = share_labs(specs)
+    for index, lab in ipairs(labs) do
         local directory = ("%s/lab-%d"):format(scratch, index)
         assert(process.make_directory(directory))
         words[#words + 1] = directory
-        words[#words + 1] = spec
+        words[#words + 1] = table.concat(lab, ",")
     end
     local each = { process.executable(), "tests/support/in_lab.lua" }
     process.run({ "sh", "-c", ('printf "%%s\\n" "$@" | xargs -P "$(nproc)" -n 2 %s')
         :format(process.command(each)), "labs", table.unpack(words) })
-    for index, spec in ipairs(specs) do
+    for index, lab in ipairs(labs) do
         local directory = ("%s/lab-%d"):format(scratch, index)
         local file <close> = io.open(directory .. "/problem", "r")
         local list = read_results(directory .. "/results", 0)
-        record_all(list, spec, file and file:read("l"))
+        record_all(list, table.concat(lab, ", "), file and file:read("l"))
     end
 end
 
@@ -226,7 +246,8 @@ local function spec_files(paths)
         elseif about.kind == "file" then
             result[#result + 1] = path
         else
-            table.move(process.find(path, "*_spec.lua"), 1, 1 << 20, #result + 1, result)
+            local pattern = below(path .. "/", SCENARIOS) and "*.lua" or "*_spec.lua"
+            table.move(process.find(path, pattern), 1, 1 << 20, #result + 1, result)
         end
     end
     return result
@@ -249,9 +270,10 @@ local function share_out(files, where)
     local linux_here, kvm_here = host_abilities()
     local here, there = {}, {}
     for _, path in ipairs(files) do
-        local needs_lab = below(path, LINUX) and not linux_here
+        local linux = below(path, LINUX) or below(path, SCENARIOS)
+        local needs_lab = linux and not linux_here
             or below(path, KVM) and not kvm_here
-            or where == "lab" and (below(path, LINUX) or below(path, KVM))
+            or where == "lab" and (linux or below(path, KVM))
         local list = needs_lab and where ~= "here" and there or here
         list[#list + 1] = path
     end
@@ -304,7 +326,7 @@ if whole then
     local _, kvm = host_abilities()
     if kvm then run_sanitized(scratch) end
 end
-local here, there = share_out(spec_files(whole and { "tests/spec" } or chosen), where)
+local here, there = share_out(spec_files(whole and { "tests/spec", SCENARIOS } or chosen), where)
 -- Fetched first, so that a missing kernel is one clear line.
 if whole or #there > 0 then
     for flavor in pairs(guests.flavors) do

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
--- Runs one spec file in a lab of its own and leaves what tests/support/results.lua wrote there.
+-- Runs spec files in a lab of their own and leaves what tests/support/results.lua wrote there.
 --
--- usage: in_lab.lua DIRECTORY SPEC
+-- usage: in_lab.lua DIRECTORY SPEC[,SPEC...]
 -- Leaves DIRECTORY/results, and DIRECTORY/problem with a line that says why that is not whole.
 
 package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
@@ -10,7 +10,10 @@ local guests = require "vmm.guests"
 local lab = require "vmm.lab"
 local process = require "vmm.process"
 
-local directory, spec = arg[1], arg[2]
+local directory, specs = arg[1], {}
+for spec in arg[2]:gmatch "[^,]+" do
+    specs[#specs + 1] = spec
+end
 
 -- Seconds that no spec file should come near; a test has its own, shorter limit.
 local LIMIT = 900
@@ -79,18 +82,21 @@ end
 for _, path in ipairs(FILES) do
     files[#files + 1] = process.stat1(path) and path
 end
-local name = spec:match "[^/]+$"
-for _, program in ipairs(PROGRAMS[name] or {}) do
-    files[#files + 1] = find(program)
+for _, spec in ipairs(specs) do
+    local name = spec:match "scenarios/[^/]+$" or spec:match "[^/]+$"
+    for _, program in ipairs(PROGRAMS[name] or {}) do
+        files[#files + 1] = find(program)
+    end
+    for _, recipe in ipairs(GUESTS[name] or {}) do
+        local needs = assert(guest(recipe):needs())
+        table.move(needs.files, 1, #needs.files, #files + 1, files)
+        table.move(needs.disks, 1, #needs.disks, #disks + 1, disks)
+    end
+    if name == "gdb_spec.lua" then add_gdb(files) end
 end
-for _, recipe in ipairs(GUESTS[name] or {}) do
-    local needs = assert(guest(recipe):needs())
-    table.move(needs.files, 1, #needs.files, #files + 1, files)
-    table.move(needs.disks, 1, #needs.disks, #disks + 1, disks)
-end
-if name == "gdb_spec.lua" then add_gdb(files) end
 local code, message = lab.run {
-    args = { "/usr/bin/busted", "--output=tests/support/results.lua", "--pattern=_spec", spec },
+    args = { "/usr/bin/busted", "--output=tests/support/results.lua", "--pattern=_spec",
+        table.unpack(specs) },
     busted = true, files = files, disks = disks, input = false, out_directory = directory,
     run_limit = LIMIT, environment = { VMM_TEST_RESULTS = "/out/results" },
 }

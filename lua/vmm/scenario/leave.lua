@@ -45,9 +45,9 @@ function leave.made(vm, options)
         },
     }
     local former = vm.before_close
-    function vm.before_close()
-        if former then former() end
+    function vm.before_close(...)
         finish(vm)
+        if former then former(...) end
     end
 end
 
