@@ -78,7 +78,7 @@ function Boot:take(written)
     if not line or not line.t then return end
     if first then
         self.first = line.t
-        self.epoch = line.time and line.time - line.t -- when the VM was started
+        self.epoch = line.time and line.time - line.t -- when the VM was started, or later
     end
     take_phase(self, line)
     take_initcall(self, line)

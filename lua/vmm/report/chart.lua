@@ -10,13 +10,14 @@ local xml = clean.xml
 local ROWS, LISTED = 14, 50 -- initcalls drawn, and listed in the table
 local MARKS = 12
 
--- When the VM was started, in seconds since 1970: its console knows, else its boot does.
+-- When the VM was started, in seconds since 1970: its samples know, else its boot does, else its
+-- console, whose lines may have been recorded long after they came.
 local function epoch_of(vm, more)
-    if vm.boot.epoch then return vm.boot.epoch end
+    if vm.epoch then return vm.epoch end
     for _, step in ipairs(more.steps) do
         if step.kind == "boot" and step.vm == vm.name and step.time then return step.time end
     end
-    return nil
+    return vm.boot.epoch
 end
 
 -- Moments of the boot, { t, words }: the ends of the step "boot" and of the steps in it; and when

@@ -77,6 +77,9 @@ end
 function handlers.sample(self, event)
     local vm = vm_of(self, event)
     if not vm or not event.t then return end
+    if event.time then
+        vm.epoch = math.min(vm.epoch or math.huge, event.time - event.t)
+    end
     vm.seen = vm.seen + 1
     if vm.seen % vm.every ~= 0 then return end
     local samples = vm.samples

@@ -446,6 +446,15 @@ ok 3 - tests/a_spec.lua: is three
             assert.equal(30000 - left_out, select(2, text:gsub("line %d+ of many", "")))
         end)
 
+        it("knows when a guest was ready also by lines that were recorded at its end", function()
+            local run = sample.new():start(SPEC, "one"):boot("vm")
+            for i, line in ipairs(run.lines) do
+                run.lines[i] = line:gsub('^({"event":"console".*"time":)[%d.]+', "%1" .. 2e9)
+            end
+            local text = report("html", file(run:finish "pass":stop()))
+            has(text, "<td>ready</td><td class=\"n\">1.900 s</td>")
+        end)
+
         it("links artefacts from where the page lies", function()
             assert(process.make_directory(folder .. "/pages"))
             assert(vmm.report.write(folder .. "/pages/index.html", file(sample.full())))
