@@ -13,7 +13,8 @@ local function console_event(vm, line)
     local text = line.text:gsub("\r", "")
     local level, stamp, rest = text:match "^<(%d+)>%[ *(%d+%.%d+)%] ?(.*)$"
     return {
-        event = "console", vm = vm.name, t = line.time, text = rest or text,
+        event = "console", time = record.time_of(vm.console.started + line.time),
+        vm = vm.name, t = line.time, text = rest or text,
         level = level and math.tointeger(tonumber(level)) & 7,
         stamp = tonumber(stamp), stream = rest and "kernel" or "console",
     }

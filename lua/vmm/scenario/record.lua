@@ -14,11 +14,15 @@ local record = {}
 -- test at a time.
 local run
 
--- The time of day in seconds, as fine as the monotonic clock.
+-- The time of day, as events have it, of a moment by vmm.now.
 local offset
-local function wall_clock()
+function record.time_of(moment)
     offset = offset or core.wall_clock() - core.now()
-    return core.now() + offset
+    return moment + offset
+end
+
+local function wall_clock()
+    return record.time_of(core.now())
 end
 
 -- Begins to record; events are appended to the file, one write each, so that several processes may
