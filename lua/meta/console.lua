@@ -36,9 +36,22 @@ function vmm.pvpanic(options) end
 ---@return vmm.console? console, string? message, string? code
 function vmm.console(vm, options) end
 
----What a dialogue waits for: a Lua pattern, plain text, a POSIX extended regular expression (in the
----locale C; "." matches neither a newline nor a NUL, "^" and "$" match at lines), or a list of them,
----of which the one that shows first counts, of those at the same byte the first in the list.
+---A POSIX extended regular expression, in the locale C, over any bytes.  "." matches neither a newline
+---nor a NUL, "[^a]" no newline; "^" and "$" match at those of lines, too.  At most 32 groups.
+---@param text string
+---@return vmm.regex? regex, string? message, string? code
+function vmm.regex(text) end
+---@class vmm.regex
+local regex = {}
+---The leftmost match from init (1) on, of these the longest: its first and last byte and its groups, nil
+---for one that has taken no part.
+---@param subject string
+---@param init? integer
+---@return integer? first, integer? last, string? ...
+function regex:find(subject, init) end
+
+---What a dialogue waits for: a Lua pattern, plain text, a regular expression of vmm.regex, or a list of
+---them, of which the one that shows first counts, of those at the same byte the first in the list.
 ---@alias vmm.expected vmm.expected.one|vmm.expected.one[]
 ---@alias vmm.expected.one string|{ pattern: string }|{ plain: string }|{ regex: string }
 
@@ -89,7 +102,7 @@ function console:control(key) end
 ---console.log and not to the dialogue, which they may cut anywhere.  "leveled": only those with a
 ---level; without that, too, they are the only ones from the first of them on (a console has one
 ---format; what dmesg prints has none).  What may become such a line is held until its next bytes
----tell, and shown after 0.1 s; call it before the VM starts.
+---tell, and shown after a moment; call it before the VM starts.
 ---@param how boolean|"leveled"
 function console:split_log(how) end
 ---What no expect has consumed yet; of more than 1 MiB, the newest.

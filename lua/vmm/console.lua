@@ -24,7 +24,7 @@ local PENDING_BYTES = 1 << 20 -- what expect looks through at the most
 local LINES_SHOWN = 40
 
 -- How long what may be the beginning of a kernel's line is not shown, unless what comes decides.
-local HOLD_SECONDS = 0.1
+local HOLD_SECONDS = 0.03
 
 -- Kernel messages that say how a guest ended.
 console.PANIC = "Kernel panic - not syncing"
@@ -67,7 +67,7 @@ function Console:pull()
         taken = taken + #bytes
         add_output(self, bytes, time)
         transcript.add(self, bytes, time)
-        self.log:deliver()
+        if self.splitter then self.log:deliver() end
         if self.sink then sched.call(self.sink, bytes) end
     end
 end

@@ -13,6 +13,7 @@ local EXPECT_SECONDS = 60
 local QUIET_SECONDS = 0.5
 local SHOWN_BYTES = 16384 -- of the last lines in an error
 local SEND_BYTES = 65536 -- at a time
+local LOOK_SHARE = 4 -- a look at the output is followed by so many times its duration without one
 
 -- A step of a scenario, in the report of its run; nil outside of one.
 local function begin_step(console, kind, text)
@@ -98,29 +99,48 @@ local function look_or_over(console, look)
     local found, why, code = look()
     if found ~= nil then return found, why, code end
     local ended, reason, kind = over(console)
-    if ended == nil then return nil end
-    found, why, code = look()
+    if ended == nil then return nil, why end
+    found, why, code = look(true)
     if found ~= nil then return found, why, code end
     return ended, reason, kind
 end
 
+-- The earlier of two times to come, either of which may be nil, or over.
+local function earlier(one, other)
+    local now = core.now()
+    one, other = one and one > now and one, other and other > now and other
+    return one and other and math.min(one, other) or one or other or nil
+end
+
 -- Waits until look() returns something else than nil, or over() does. Looks again when output has
--- come, and when it is time to show what of it was held.
+-- come, when it is time to show what of it was held, and when look() said, by nil and a time, that
+-- it is to be asked again; look(true) is to answer at once.
 local function await(console, look, timeout)
     local deadline = core.now() + timeout
     local again = {} -- the wait is for another time now
+    local due
     console.vm:watch_end()
     local _ <close> = console:listen()
     while true do
-        local due = console:held_until()
-        local limit = due and due > core.now() and math.min(due, deadline) or deadline
+        local limit = math.min(due or deadline, deadline)
         local found, why, code = sched.wait(function()
             local found, why, code = look_or_over(console, look)
-            if found == nil and console:held_until() ~= due then return again end
-            return found, why, code
+            if found ~= nil then return found, why, code end
+            local at = earlier(console:held_until(), why)
+            if not at or due and due <= at then return nil end
+            due = at
+            return again
         end, limit - core.now())
-        local early = code == "timeout" and limit < deadline
-        if found ~= again and not early then return found, why, code end
+        local timed_out = code == "timeout"
+        if timed_out and limit == deadline then
+            local last, reason, kind = look(true)
+            if last ~= nil then return last, reason, kind end
+            return nil, why, code
+        elseif timed_out then
+            due = nil
+        elseif found ~= again then
+            return found, why, code
+        end
     end
 end
 
@@ -148,14 +168,20 @@ local function take(console, text, found)
     return found
 end
 
--- Looks for what is wanted, or never to be, in output that it has not seen: what await wants.
+-- Looks for what is wanted, or never to be, in output that it has not seen, as await asks. All of
+-- it is looked through, so this takes longer the more there is: from a guest that goes on and on,
+-- byte by byte, most of the time must go into something else.
 local function looker(console, wanted, never)
-    local seen
-    return function()
+    local seen, next_look = nil, 0
+    return function(at_once)
+        local start = core.now()
+        if start < next_look and not at_once then return nil, next_look end
         local text = console:shown()
         if text == seen then return nil end
         seen = text
         local found, wrong = matcher.first(wanted, text), matcher.first(never, text)
+        local stop = core.now()
+        next_look = stop + LOOK_SHARE * (stop - start)
         if wrong and not (found and found.first < wrong.first) then
             return false, broken(never, wrong, text), "never"
         end

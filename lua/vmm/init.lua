@@ -44,6 +44,7 @@ local vmm = {
     virtio_pci = core.virtio_pci,
     acpi_events = core.acpi_events,
     console = require("vmm.console").new,
+    regex = core.regex,
 
     -- time and tasks
     sleep = sched.sleep,
