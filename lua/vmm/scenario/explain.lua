@@ -98,7 +98,7 @@ local function places(vm)
 end
 
 local function traces(vm)
-    have_symbols(vm)
+    if not have_symbols(vm) then return nil end
     local texts = {}
     for index = 1, math.min(#(vm.vcpus or {}), TRACES_SHOWN) do
         local ok, trace = pcall(vm.backtrace, vm, index, { depth = DEPTH })

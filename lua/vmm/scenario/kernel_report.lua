@@ -44,7 +44,9 @@ local BEGINS = {
 
 local CUT_HERE = "^%-+%[ cut here %]%-"
 local END_TRACE = "^%-%-%-%[ end trace "
-local END_PANIC = { "^%-%-%-%[ end Kernel panic", "^Rebooting in %d+ seconds" }
+-- At this text the VM is stopped, so that the line may be cut anywhere behind it.
+local END_PANIC = "^%-%-%-%[ end Kernel panic"
+local REBOOTING = "^Rebooting in %d+ seconds"
 local KILLED = "ut of memory: Killed process %d"
 
 -- What a line begins: a kind; "cut" of the line before a report; nil.
@@ -76,9 +78,7 @@ end
 
 -- Does a report end with this line?
 local function ends(report, text)
-    for _, pattern in ipairs(END_PANIC) do
-        if report.titles.panic and text:find(pattern) then return true end
-    end
+    if report.titles.panic and (text:find(END_PANIC) or text:find(REBOOTING)) then return true end
     if text:find(END_TRACE) then
         report.traces = report.traces + 1
         -- After an oops's comes what it leads to.
@@ -132,7 +132,7 @@ function Collector:line(text, stamp, now)
     report.changed = now
     text = text:sub(1, LINE_BYTES)
     if kind then add_kind(report, kind, text) end
-    keep(report, text, stamp)
+    if not text:find(END_PANIC) then keep(report, text, stamp) end
     if not report.title then
         if #report.lines > PRELUDE_LINES then self.report = nil end
     elseif ends(report, text) then

@@ -106,11 +106,13 @@ end)
 
 describe("The calls that vCPUs are in", function()
     it("are told of those whose stack can be followed", function()
-        assert.equal("vCPU 1:  do_one+0x1/0x20", explain.backtrace(at(0x2000, 0x3000)))
+        assert.equal("vCPU 1:  do_one+0x1/0x20",
+            explain.backtrace(with_symbols(at(0x2000, 0x3000))))
     end)
 
-    it("are nil where there are none", function()
-        local vm = at(0x2000)
+    it("are nil where there are none, or no symbols", function()
+        assert.is_nil(explain.backtrace(at(0x2000)))
+        local vm = with_symbols(at(0x2000))
         function vm.backtrace() error "no" end
         assert.is_nil(explain.backtrace(vm))
         vm.closed = true
