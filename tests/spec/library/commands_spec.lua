@@ -148,7 +148,7 @@ describe("in a guest", function()
             assert.equal("timeout", code)
             assert.matches("^here: `echo no; exit 4` did not succeed within [%d.]+ s %(limit"
                 .. " [%d.]+ s%), tried %d+ times, the last time with status 4; its last output:\n"
-                .. "no\nthe VM is running; .*last lines:", tostring(err))
+                .. "no\nthe VM is running; ", tostring(err))
         end)
 
         it("gives up a try that takes longer than there is time", function()

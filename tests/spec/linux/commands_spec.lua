@@ -69,7 +69,7 @@ for _, kind in ipairs { "port", "serial" } do
                 assert.equal(("%d\n"):format(i), vm:run(("echo %d"):format(i)).output)
             end
             assert.equal("", job:wait().output)
-            vm.console:expect("message 40", { timeout = 12 })
+            vm.console:expect("line 40", { timeout = 12 })
         end)
 
         it("a file goes in and comes out as it is", function()
