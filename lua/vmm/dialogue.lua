@@ -198,9 +198,9 @@ local function try_expect(console, wanted, never, limit)
     local step <close> = begin_step(console, "expect", about.pattern)
     local found, why, code = await(console, looker(console, wanted, never), timeout)
     if found then return found end
-    local _, err = refuse(console, why, code, about)
+    local _, err, kind = refuse(console, why, code, about)
     if step then step:finish(false, err) end
-    return nil, err, code
+    return nil, err, kind
 end
 
 -- Waits until something shows in the output that no expect has consumed yet (of more than 1 MiB
