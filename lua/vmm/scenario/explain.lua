@@ -112,6 +112,18 @@ function explain.backtrace(vm)
     return look(vm, traces)
 end
 
+-- The calls that a process which does not run is in, in words; nil where they cannot be had.
+function explain.task_backtrace(vm, pid)
+    return look(vm, function()
+        for _, task in ipairs(have_symbols(vm) and vm:tasks() or {}) do
+            if task.pid == pid then
+                local trace = vm:backtrace(task, { depth = DEPTH })
+                return trace and ("task %d: %s"):format(pid, tostring(trace))
+            end
+        end
+    end)
+end
+
 -- Puts names beside the addresses in a line of the kernel's that has none.
 -- name_of: what explain.namer gives
 function explain.symbolize(line, name_of)

@@ -69,6 +69,13 @@ local function own_trace(lines)
     return trace and table.concat(trace, "\n")
 end
 
+-- The calls that the guest is in. A kernel may show those of a hung task to its log alone.
+local function trace_of(vm, report)
+    local pid = report.titles.hung_task and report.titles.hung_task:match "^INFO: task .*:(%d+) "
+    return pid and explain.task_backtrace(vm, math.tointeger(tonumber(pid)))
+        or explain.backtrace(vm)
+end
+
 -- Fills in what a failure's text says of the guest as it is now.
 local function enrich(vm, failure, report)
     local lines, shown, name_of = {}, {}, explain.namer(vm)
@@ -81,7 +88,7 @@ local function enrich(vm, failure, report)
     failure.lines, failure.text = lines, table.concat(shown, "\n")
     failure.backtrace = own_trace(lines)
     failure.traced = failure.backtrace ~= nil
-    failure.backtrace = failure.backtrace or explain.backtrace(vm)
+    failure.backtrace = failure.backtrace or trace_of(vm, report)
     failure.state = lines[1] and "the VM is " .. explain.words(vm) or explain.state(vm)
 end
 

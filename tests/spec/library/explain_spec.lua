@@ -120,6 +120,18 @@ describe("The calls that vCPUs are in", function()
     end)
 end)
 
+describe("The calls that a process is in", function()
+    it("are told of the one that has the number", function()
+        local vm = with_symbols(at(0x2000))
+        local tasks = { { pid = 1 }, { pid = 7 } }
+        function vm.tasks() return tasks end
+        function vm.backtrace(_, task) return task == tasks[2] and "Call Trace:\n schedule" end
+        assert.equal("task 7: Call Trace:\n schedule", explain.task_backtrace(vm, 7))
+        assert.is_nil(explain.task_backtrace(vm, 1))
+        assert.is_nil(explain.task_backtrace(vm, 8))
+    end)
+end)
+
 describe("A line of a kernel without symbols", function()
     local function symbolized(line)
         return explain.symbolize(line, function(address)
