@@ -40,12 +40,24 @@ local function has_pci(options)
     return options.transport == "pci"
 end
 
+-- What Linux takes for a lockup or a stall (10 and 21 s of its own) is none on a slow host.
+local WATCHDOG_SECONDS, WATCHDOG_MAX = 10, 60
+local STALL_SECONDS, STALL_MAX = 21, 300
+
+local function patience()
+    if sched.scaled(1) <= 1 then return "" end
+    return ("watchdog_thresh=%d rcupdate.rcu_cpu_stall_timeout=%d"):format(
+        math.min(WATCHDOG_MAX, math.ceil(sched.scaled(WATCHDOG_SECONDS))),
+        math.min(STALL_MAX, math.ceil(sched.scaled(STALL_SECONDS))))
+end
+
 -- word: one more, or nil.
 local function command_line(options, prepared, word)
     local words = ("console=ttyS0 i8042.nokbd reboot=k panic=1 loglevel=%d"
         .. " console_msg_format=syslog"):format(options.log_level or LOG_LEVEL)
     if not has_pci(options) then words = cmdline.add(words, "pci=off") end
     if word then words = cmdline.add(words, word) end
+    words = cmdline.add(words, patience())
     return cmdline.add(words, prepared.cmdline or "")
 end
 
@@ -86,7 +98,7 @@ end
 function scenario.vm(options)
     argument.type("vmm.scenario.vm: options", options, "table")
     detect.check(options)
-    local about = guest.get(options.guest or guest.default())
+    local about = guest.get(options.guest or guest.default(), 3)
     local prepared = about:prepare()
     local config = machine_options(options, prepared)
     local vm, message = machine.new(config)
