@@ -59,6 +59,7 @@ local PROGRAMS = {
     ["guest_recipes_spec.lua"] = { "virtiofsd", "setpriv" },
     ["image_spec.lua"] = { "qemu-img", "qemu-storage-daemon", "setpriv" },
     ["pci_spec.lua"] = { "lspci" },
+    ["scenarios/disk.lua"] = { "mkfs.ext4", "e2fsck" },
     ["share_spec.lua"] = { "virtiofsd", "setpriv" },
     ["virtio_block_root_spec.lua"] = { "mke2fs" },
     ["virtio_block_spec.lua"] = { "mke2fs" },
