@@ -184,7 +184,7 @@ local BOOTS = {
 }
 
 -- And of scenarios, one if nothing is said.
-local SCENARIO_BOOTS = { network = 2 }
+local SCENARIO_BOOTS = { boot_time = 4, network = 2 }
 
 local function expected_boots(spec)
     if below(spec, SCENARIOS) then return SCENARIO_BOOTS[spec:match "([^/]+)%.lua$"] or 1 end
