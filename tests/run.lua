@@ -14,7 +14,7 @@ local process = require "vmm.process"
 
 -- Fewer tests than this have not been the whole of them: on a host with KVM, and without, where
 -- programs of the host and what needs sanitizers beside KVM are skipped by name.
-local MINIMUM, MINIMUM_WITHOUT_KVM = 6400, 5900
+local MINIMUM, MINIMUM_WITHOUT_KVM = 6800, 6200
 
 -- Seconds that nothing here should come near; a test has its own, shorter limit.
 local UNIT_LIMIT, FUZZ_LIMIT, SPEC_LIMIT = 300, 1800, 1800
