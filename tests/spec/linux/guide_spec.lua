@@ -23,11 +23,25 @@ local function sections()
     return list
 end
 
+-- As getty and login do; a name that is empty is asked for again. In a file, for what is typed at
+-- the console shows there, too.
+local GETTY = [[
+user=
+while [ -z "$user" ]; do
+    printf 'host login: '
+    read -r user
+done
+printf 'Password: '
+read -r password
+printf '%s/%s\n# ' "$user" "$password"
+read -r command
+]]
+
 -- What a section finds when it begins.
 local PREPARE = {
     ["6. Log in"] = function(vm)
-        vm.console:send_line("printf 'host login: '; read -r user; printf 'Password: ';"
-            .. " read -r word; printf '%s/%s\\n# ' $user $word; read -r rest")
+        vm:put { data = GETTY, to = "/tmp/getty" }
+        vm.console:send_line "sh /tmp/getty"
     end,
     ["7. Run a command, check its status"] = function(vm)
         vm.console:send_line ""
