@@ -55,7 +55,7 @@ local function round(number)
     it("tells which of a list came first, and goes on behind it", function()
         local vm <close> = start()
         say(vm, "Password: 12 login: ")
-        local list = { "log(in): $", { plain = "Password:" }, { regex = "[0-9]+" } }
+        local list = { "log(in): $", { plain = "Password:" }, { regex = "[0-9]+ " } }
         local order = {}
         for i = 1, 3 do
             order[i] = vm.console:expect(list, LIMIT).index

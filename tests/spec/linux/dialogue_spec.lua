@@ -7,8 +7,10 @@ local sched = require "vmm.sched"
 local SECONDS = 30 -- of what takes moments; times VMM_TIMEOUT_SCALE
 local LIMIT = { timeout = SECONDS }
 
--- Warnings of a user's, which the kernel prints as its own, until there is /stop.
-local NOISE = [[n=0; while [ ! -e /stop ]; do n=$((n+1)); echo "<4>noise $n" > /dev/kmsg; done &]]
+-- Warnings of a user's, which the kernel prints as its own, until there is /stop. Without a pause
+-- the guest's only CPU would do nothing else.
+local NOISE = 'n=0; while [ ! -e /stop ]; do n=$((n+1)); echo "<4>noise $n" > /dev/kmsg; '
+    .. "sleep 0.05; done &"
 
 describe("The dialogue with a shell, while the kernel logs,", function()
     local vm
@@ -29,6 +31,15 @@ describe("The dialogue with a shell, while the kernel logs,", function()
         if vm then vm:close() end
     end)
 
+    -- Does a line of the transcript begin as a prompt and go on as a kernel line? (The shell asks
+    -- the terminal for its size behind the prompt.)
+    local function has_cut_prompt()
+        for _, line in ipairs(vm.console.lines) do
+            if line.text:find "^guest# [^<]*<12>%[" then return true end
+        end
+        return false
+    end
+
     it("has the messages of the boot in the log, with times and levels", function()
         local lines = vm.console.log:lines()
         assert.is_true(#lines > 5, vm.console:tail())
@@ -48,45 +59,45 @@ describe("The dialogue with a shell, while the kernel logs,", function()
             wrong = wrong or not right and ("line %d: %s"):format(seen, line.text)
         end)
         vm.console:send_line(NOISE)
-        vm.console:expect("guest# $", LIMIT)
-        for i = 1, 10 do
+        vm.console:expect("guest# ", LIMIT)
+        for i = 1, 5 do
             local before = seen
             assert.is_true(sched.wait(function() -- the prompt is cut
                 return seen ~= before or nil
             end, sched.scaled(SECONDS)), vm.console:tail())
-            assert.is_truthy(vm.console:find_line "guest# <12>[", vm.console:tail())
+            assert.is_true(has_cut_prompt(), vm.console:tail())
             vm.console:send_line(("echo $((%d+1))answer; echo '[x] <y>'"):format(i))
             local answer = ("\r\n%danswer\r\n[x] <y>\r\nguest# "):format(i + 1)
             vm.console:expect({ plain = answer }, { timeout = SECONDS, never = "noise" })
         end
         vm.console:send_line "touch /stop; wait"
-        vm.console:expect("wait\r\n.*guest# $", LIMIT)
+        vm.console:expect("wait\r\n.*guest# ", LIMIT)
         subscription:remove()
         assert.is_nil(wrong or nil)
-        assert.is_true(seen >= 10, seen)
+        assert.is_true(seen >= 5, seen)
     end)
 
     it("has what dmesg prints, which only looks like the kernel's", function()
         vm.console:send_line "echo '<4>mark' > /dev/kmsg; dmesg | tail -n 1"
-        vm.console:expect("\r\n%[ *%d+%.%d+%] mark\r\nguest# $", LIMIT)
+        vm.console:expect("\r\n%[ *%d+%.%d+%] mark\r\nguest# ", LIMIT)
     end)
 
-    it("is interrupted by Ctrl-C", function()
-        vm.console:send_line "echo go; sleep 1000"
+    it("has an end by Ctrl-D", function()
+        vm.console:send_line "echo go; cat"
         vm.console:expect("\r\ngo\r\n", LIMIT)
-        assert(vm.console:control "c")
-        vm.console:expect("guest# $", LIMIT)
+        assert(vm.console:control "d")
+        vm.console:expect("guest# ", LIMIT)
     end)
 
     it("fails at once when the kernel says what it never should", function()
         vm.console:split_log(false)
-        vm.console:send_line "echo '<2>it burns' > /dev/kmsg; sleep 1000"
-        local _, err, code = vm.console:try_expect("guest# $",
+        vm.console:send_line "echo '<2>it burns' > /dev/kmsg; cat"
+        local _, err, code = vm.console:try_expect("guest# ",
             { timeout = 600, never = "%] it burns" })
         assert.equal("never", code, tostring(err))
         vm.console:split_log(true)
-        assert(vm.console:control "c")
-        vm.console:expect("guest# $", LIMIT)
+        assert(vm.console:control "d")
+        vm.console:expect("guest# ", LIMIT)
     end)
 
     it("ends with the guest, to its last byte", function()
