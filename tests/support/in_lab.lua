@@ -73,6 +73,8 @@ local GUESTS = {
     ["guest_recipes_spec.lua"] = {
         { root = "debian" }, { kernel = "debian-cloud", modules = { "loop" } },
     },
+    ["scenarios/ancestor.lua"] = { { root = "debian" } },
+    ["scenarios/login.lua"] = { { root = "debian" } },
 }
 
 local files, disks = {}, {}

@@ -1,0 +1,113 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- What the python suite of rust-vmm's vmm-reference checks, scenario by scenario, under its names.
+--
+--   vmm-reference test examples/scenarios/ancestor.lua
+
+local json = require "vmm.json"
+local vmm = require "vmm"
+
+local HELLO = "Hello, world, from the rust-vmm reference VMM!"
+local CMDLINE = "console=ttyS0 i8042.nokbd reboot=k panic=1 pci=off"
+
+-- The suite runs most of its scenarios with a bzImage, and with the ELF file that is packed in it.
+local bzimage = vmm.guest("debian-cloud"):prepare().kernel
+
+local function unpacked(path)
+    local image <close> = assert(vmm.load.open(path))
+    local vmlinux <close> = assert(vmm.load.unpack(image))
+    local elf = os.tmpname()
+    local file <close> = assert(io.open(elf, "wb"))
+    assert(file:write(vmlinux:read(0, vmlinux.size)))
+    return elf
+end
+
+local elf = unpacked(bzimage)
+local KERNELS = { { name = "ELF", path = elf }, { name = "bzImage", path = bzimage } }
+
+-- Ends a guest as the suite does, which allows three seconds for it.
+local function shutdown(vm)
+    vm.console:send_line "reboot -f"
+    assert.equal("reboot", assert(vm:wait { timeout = 3 }).reason)
+end
+
+describe("vmm-reference:", function()
+    teardown(function()
+        os.remove(elf)
+    end)
+
+    -- A machine at its prompt.
+    local function boot(options)
+        local vm = vmm.scenario.vm(options)
+        vm:boot():wait()
+        return vm
+    end
+
+    for _, kernel in ipairs(KERNELS) do
+        it("test_reference_vmm, " .. kernel.name, function()
+            local vm <close> = boot {
+                guest = vmm.guest { run = "echo " .. HELLO }, kernel = { path = kernel.path },
+            }
+            assert.matches(HELLO, vm.console:tail(), 1, true)
+            shutdown(vm)
+        end)
+
+        it("test_reference_vmm_with_default_cmdline, " .. kernel.name, function()
+            local vm <close> = boot { kernel = { path = kernel.path, cmdline = CMDLINE } }
+            vm.console:send_line "cat /proc/cmdline"
+            vm.console:expect { plain = "\n" .. CMDLINE .. "\r\n" }
+            shutdown(vm)
+        end)
+    end
+
+    it("test_expect_string_timeout", function()
+        local vm <close> = boot {}
+        local found, err, code = vm.console:try_expect("Goodbye, world", { timeout = 1 })
+        assert.is_nil(found)
+        assert.equal("timeout", code)
+        assert.matches("Goodbye, world", tostring(err), 1, true)
+        shutdown(vm)
+    end)
+
+    for _, num in ipairs { 1, 2, 4 } do
+        it(("test_reference_vmm_num_vcpus, %d"):format(num), function()
+            local vm <close> = boot { vcpus = { num = num } }
+            assert.equal(tostring(num), vm:succeed "grep -c ^processor /proc/cpuinfo")
+            shutdown(vm)
+        end)
+    end
+
+    -- Around the hole of devices, which begins 768 MiB below 4 GiB, and far above it.
+    for _, mib in ipairs { 512, 3327, 3328, 3329, 8192 } do
+        it(("test_reference_vmm_mem, %d MiB"):format(mib), function()
+            local vm <close> = boot { memory = { size_mib = mib } }
+            local total = vm:succeed("dmesg"):match "Memory: %d+K/(%d+)K available"
+            local missing = mib - total / 1024
+            assert.is_true(missing >= 0 and missing <= math.max(0.4, mib / 1000), total .. " KiB")
+            shutdown(vm)
+        end)
+    end
+
+    describe("with a Debian root on a disk,", function()
+        local vm, scratch
+
+        setup(function()
+            scratch = os.tmpname()
+            assert(os.execute("truncate -s 1M " .. scratch))
+            vm = vmm.scenario.vm {
+                guest = "debian-disk", block = { { path = scratch } },
+            }
+            vm:boot({ timeout = 120 }):wait()
+        end)
+
+        teardown(function()
+            vm:close()
+            os.remove(scratch)
+        end)
+
+        it("test_reference_vmm_with_disk", function()
+            local disks = json.decode(vm:succeed "lsblk --json").blockdevices
+            assert.same({ "vda", true }, { disks[1].name, disks[1].ro }) -- the root
+            assert.same({ "vdb", false }, { disks[2].name, disks[2].ro })
+        end)
+    end)
+end)

@@ -1,0 +1,55 @@
+-- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+-- Four kernels, each with one vCPU and with two, with virtio devices in memory and on PCI: sixteen
+-- tests from one.
+--
+--   vmm-reference test --filter "vmlinux.*pci" examples/scenarios/matrix.lua
+
+local vmm = require "vmm"
+
+-- The ELF file that is packed in a guest's bzImage, as a file of its own.
+local function unpacked(guest)
+    local image <close> = assert(vmm.load.open(vmm.guest(guest):prepare().kernel))
+    local vmlinux <close> = assert(vmm.load.unpack(image))
+    local path = os.tmpname()
+    local file <close> = assert(io.open(path, "wb"))
+    assert(file:write(vmlinux:read(0, vmlinux.size)))
+    return path
+end
+
+local vmlinux = unpacked "debian-cloud"
+
+local CLOUD, PC = "%-cloud%-amd64$", "%d%-amd64$"
+
+local KERNELS = {
+    { name = "cloud", guest = "debian-cloud", release = CLOUD },
+    { name = "that unpacks itself", guest = "debian-cloud", release = CLOUD,
+        options = { unpack = false } },
+    { name = "vmlinux by PVH", guest = "debian-cloud", release = CLOUD,
+        options = { path = vmlinux, flow = "pvh" } },
+    { name = "PC", guest = "debian", release = PC },
+}
+
+-- What the guest's kernel finds its virtio devices by.
+local BEHIND = { mmio = "/LNRO0005:", pci = "/pci0000:" }
+
+describe("Debian", function()
+    teardown(function()
+        os.remove(vmlinux)
+    end)
+
+    for name, chosen in vmm.scenario.matrix {
+        kernel = KERNELS, vcpus = { { num = 1 }, { num = 2 } }, transport = { "mmio", "pci" },
+    } do
+        it("boots with " .. name, function()
+            local vm <close> = vmm.scenario.vm {
+                guest = chosen.kernel.guest, kernel = chosen.kernel.options,
+                vcpus = chosen.vcpus, transport = chosen.transport,
+            }
+            vm:boot():wait()
+            assert.equal(tostring(chosen.vcpus.num), vm:succeed "nproc")
+            assert.matches(chosen.kernel.release, vm:succeed "uname -r")
+            assert.matches(BEHIND[chosen.transport],
+                vm:succeed "readlink -f /sys/bus/virtio/devices/virtio0")
+        end)
+    end
+end)
