@@ -44,7 +44,7 @@ local function lab_words(rounds)
     return words
 end
 
--- options: rounds, program (ours), scratch (a directory), flood (an ELF that prints 2 MiB).
+-- options: rounds, program (ours), scratch (a directory), flood (an ELF that prints 512 KiB).
 function scenario.run(options)
     local prepared = vmm.guest("debian-cloud"):prepare()
     local argv = { options.program }

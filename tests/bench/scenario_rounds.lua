@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- The rounds of scenario.lua, on this host or in the lab: each run boots its guest, and prints the
 -- median of what it does many times.
--- Arguments: rounds, a vmlinux, an initramfs, words for the command line, an ELF that prints 2 MiB,
--- the Python script.
+-- Arguments: rounds, a vmlinux, an initramfs, words for the command line, an ELF that prints
+-- 512 KiB, the Python script.
 
 package.path = arg[0]:match("^(.*)/") .. "/?.lua;" .. package.path
 
@@ -50,7 +50,7 @@ compare.run {
     pexpect("pexpect, of a process", "seen"),
 }
 compare.run {
-    title = "memory of the script's process for each MiB of 2 MiB of console",
+    title = "memory of the script's process for each MiB of 512 KiB of console",
     unit = "KiB", rounds = (rounds + 3) // 4,
     ours("console:expect", "memory", flood),
     pexpect("pexpect, of a process", "memory"),
