@@ -194,16 +194,26 @@ local function expected_boots(spec)
     return select(2, file:read("a"):gsub("linux%.boot", ""))
 end
 
--- What each lab runs: one spec file; of scenarios that boot little several, for a lab itself takes
--- as long to start as two guests. The longest come first: they would keep all waiting.
+-- How many files of tiny guests a lab runs: they take a few seconds each.
+local TINY_TOGETHER = 8
+
+-- What each lab runs: one spec file; of scenarios that boot little, and of tiny guests, several,
+-- for a lab itself takes as long to start as two guests. The longest come first: they would keep
+-- all waiting.
 local function share_labs(specs)
-    local labs, shared = {}, nil
+    local labs, shared, tiny = {}, nil, nil
     for _, spec in ipairs(specs) do
         local boots = expected_boots(spec)
         if below(spec, SCENARIOS) and boots < 10 then
             shared = shared or { boots = 0 }
             table.insert(shared, spec)
             shared.boots = shared.boots + boots
+        elseif below(spec, KVM) then
+            if not tiny or #tiny == TINY_TOGETHER then
+                tiny = { boots = TINY_TOGETHER }
+                labs[#labs + 1] = tiny
+            end
+            table.insert(tiny, spec)
         else
             labs[#labs + 1] = { boots = boots, spec }
         end

@@ -93,6 +93,7 @@ describe("Linux's CLOCK_MONOTONIC", function()
     it("leaps ahead when it is stepped, and what was waited for is due", function()
         linux.run(vm, "(sleep 3000; echo slept well >/tmp/woken) & "
             .. "until grep -q nanosleep /proc/[0-9]*/wchan; do :; done")
+        local complaints = linux.run(vm, COMPLAINTS)
         local first = read_clocks(vm)
         assert(vm:step_clock(3600))
         local guest, least, most = went(first, read_clocks(vm))
@@ -100,7 +101,7 @@ describe("Linux's CLOCK_MONOTONIC", function()
             ("%g s in the guest, %g to %g s outside"):format(guest, least, most))
         assert.matches("slept well$", linux.run(vm,
             "until [ -s /tmp/woken ]; do usleep 10000; done; cat /tmp/woken"))
-        assert.equal("", linux.run(vm, COMPLAINTS))
+        assert.equal(complaints, linux.run(vm, COMPLAINTS))
     end)
 
     it("loses nothing when an idle guest's time stands still again and again", function()
