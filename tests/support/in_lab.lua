@@ -19,7 +19,8 @@ end
 local LIMIT = 900
 
 -- What specs read, beside what their command line names.
-local FILES = { ".busted", "lua", "tests", "examples", ".build/guest", ".build/examples" }
+local FILES = { ".busted", "lua", "tests", "examples", ".build/guest", ".build/examples",
+    ".build/release/vmm/core.so" }
 
 -- What guests in the lab load of the cloud kernel's modules.
 local MODULES = { "modules.dep", "kernel/drivers/misc/pvpanic",
@@ -56,6 +57,7 @@ end
 -- Programs that single spec files need beside that.
 local PROGRAMS = {
     ["disk_spec.lua"] = { "mke2fs", "lsblk", "fio" },
+    ["examples_spec.lua"] = { "lua5.4" },
     ["guest_recipes_spec.lua"] = { "virtiofsd", "setpriv" },
     ["image_spec.lua"] = { "qemu-img", "qemu-storage-daemon", "setpriv" },
     ["pci_spec.lua"] = { "lspci" },
