@@ -7,7 +7,12 @@ local tiny = require "tests.spec.support.tiny"
 local virtio = require "vmm.virtio"
 local vmm = require "vmm"
 
-describe("a virtio device of a C module", function()
+-- A lab has no compiler.
+local describe_here = process.which "cc" and describe or function(name)
+    pending(name .. " (there is no C compiler here)")
+end
+
+describe_here("a virtio device of a C module", function()
     local dice, folder
 
     setup(function()

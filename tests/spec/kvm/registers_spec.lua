@@ -238,8 +238,10 @@ describe("vcpu:registers", function()
             seen[register.name] = register.value
             if order[#order] ~= register.group then order[#order + 1] = register.group end
         end
-        assert.same({ "general", "segment", "control", "debug", "msr", "fpu", "vector", "lapic" },
-            order)
+        -- Not every host's CPU has AVX.
+        local vector = vcpu:reg "ymm0" and "vector "
+        assert.equal(("general segment control debug msr fpu %slapic"):format(vector or ""),
+            table.concat(order, " "))
         assert.equal(0x77, seen.rbx)
         assert.equal(vcpu:reg "cr0", seen.cr0)
         assert.equal(vcpu:reg "cs.base", seen["cs.base"])
