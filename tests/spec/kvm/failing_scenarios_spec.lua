@@ -7,6 +7,7 @@ local tiny = require "tests.spec.support.tiny"
 local vmm = require "vmm"
 
 local PROMPT = "guest# "
+local SILENCE = os.getenv "VMM_LAB" and 0.5 or 3 -- seconds, which the guest takes none of to begin
 
 -- A text with what varies from run to run, durations, addresses and numbers of exits, in words.
 local function normalised(text)
@@ -59,7 +60,7 @@ a: expected "guest# ", timed out after TIME (limit TIME); the VM is running; vCP
     end)
 
     it("the guest falls silent", function()
-        local vm <close> = made("a", "booting\n", { silence = 0.5 })
+        local vm <close> = made("a", "booting\n", { silence = SILENCE })
         assert.equal([[
 a: silence: no output for TIME
 the VM is running; vCPU 1 at ADDRESS; last lines:
