@@ -78,18 +78,25 @@ static int restart_pit(struct vmm_vm *vm, struct vmm_error *err)
     return vmm_vm_set_state(vm, "pit", &pit, size, err);
 }
 
+/* Time can be moved: find_pause's clock is not 0 then. */
+static int can_move_time(struct vmm_machine *machine, uint64_t *clock,
+                         struct vmm_error *err)
+{
+    vmm_error_clear(err);
+    int rc = find_pause(machine, clock, err);
+    if (rc || !*clock)
+        return rc;
+    return try_tsc(machine->vcpus[0]->vcpu, err);
+}
+
 int vmm_machine_stand_still(struct vmm_machine *machine, uint64_t *by_ns,
                             struct vmm_error *err)
 {
     uint64_t clock;
 
-    vmm_error_clear(err);
     *by_ns = 0;
-    int rc = find_pause(machine, &clock, err);
+    int rc = can_move_time(machine, &clock, err);
     if (rc || !clock)
-        return rc;
-    rc = try_tsc(machine->vcpus[0]->vcpu, err);
-    if (rc)
         return rc;
     rc = vmm_vm_set_clock_back(machine->vm, clock, by_ns, err);
     for (size_t i = 0; i < machine->vcpu_count && !rc; i++)
@@ -104,13 +111,10 @@ int vmm_machine_step_time(struct vmm_machine *machine, uint64_t by_ns,
 {
     uint64_t clock;
 
-    vmm_error_clear(err);
-    int rc = find_pause(machine, &clock, err);
+    int rc = can_move_time(machine, &clock, err);
     if (rc || !clock)
         return rc;
-    rc = try_tsc(machine->vcpus[0]->vcpu, err);
-    if (!rc)
-        rc = vmm_vm_set_clock_ahead(machine->vm, by_ns, err);
+    rc = vmm_vm_set_clock_ahead(machine->vm, by_ns, err);
     for (size_t i = 0; i < machine->vcpu_count && !rc; i++)
         rc = vmm_vcpu_set_tsc_ahead(machine->vcpus[i]->vcpu, by_ns, err);
     return rc;
