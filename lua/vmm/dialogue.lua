@@ -6,12 +6,13 @@ local core = require "vmm.core"
 local keys = require "vmm.keys"
 local matcher = require "vmm.matcher"
 local sched = require "vmm.sched"
+local state = require "vmm.state"
 
 local dialogue = {} -- methods of a console
 
 local EXPECT_SECONDS = 60
 local QUIET_SECONDS = 0.5
-local SHOWN_BYTES = 16384 -- of the last lines in an error
+local SHOWN_BYTES = 16384 -- of what was sent, or was not to show
 local SEND_BYTES = 65536 -- at a time
 local LOOK_SHARE = 4 -- a look at the output is followed by so many times its duration without one
 
@@ -30,22 +31,6 @@ function ExpectError:__tostring()
         self.vm, self.pattern, self.why, self.elapsed, self.timeout, self.state)
 end
 
-local function words_of(vm)
-    if vm.closed then return "closed" end
-    local stop = vm:stopped()
-    if stop then
-        return "ended: " .. stop.reason .. (stop.text ~= "" and " (" .. stop.text .. ")" or "")
-    end
-    local state = vm.vcpus and vm.vcpus[1] and vm.vcpus[1].state or "none"
-    return state == "none" and "not started" or state
-end
-
--- The failure of a scenario's VM, if it has failed. whole: no more of what it says is waited for.
-local function failure_of(vm, whole)
-    local scenario = vm.scenario
-    return scenario and (scenario.settle and scenario.settle(whole) or scenario.failure)
-end
-
 -- What a scenario's errors compare with in the end; nil for a VM that is none of a scenario's.
 local function mark_of(console)
     local vm = console.vm
@@ -57,14 +42,12 @@ end
 local function state_of(console, mark)
     local vm = console.vm
     if mark and not vm.closed then return require "vmm.scenario.explain".state(vm, mark) end
-    local tail = console:tail():sub(-SHOWN_BYTES)
-    return ("the VM is %s; last lines:\n%s"):format(words_of(vm),
-        tail == "" and "(the console is silent)" or tail)
+    return ("the VM is %s; %s"):format(state.words(vm), state.last_lines(console))
 end
 
 -- What try_expect and try_settle return when it came to nothing. about: what the error has beside.
 local function refuse(console, why, code, about)
-    local failure = code == "timeout" and failure_of(console.vm, true)
+    local failure = code == "timeout" and state.failure(console.vm, true)
     if failure then return nil, failure, "failed" end
     if code == "failed" then return nil, why, code end
     about.code, about.vm = code, console.name
@@ -88,7 +71,7 @@ end
 local function over(console)
     local ended = console.vm.closed or console.vm:stopped()
     if ended then drain(console) end
-    local failure = failure_of(console.vm, ended)
+    local failure = state.failure(console.vm, ended)
     if failure then return false, failure, "failed" end
     if ended then return false, "the guest ended", "ended" end
 end

@@ -4,26 +4,15 @@
 
 local core = require "vmm.core"
 local sched = require "vmm.sched"
+local state = require "vmm.state"
 
 local explain = {}
 
-local SHOWN_BYTES = 16384 -- of the last lines
 local PAUSE_SECONDS = 1 -- for vCPUs to come out of the guest, times VMM_TIMEOUT_SCALE
 local EXITS_SHOWN = 6 -- reasons
 local TRACES_SHOWN = 8 -- vCPUs
 local DEPTH = 32 -- calls
 local NAMES = 64 -- of addresses, in one text
-
--- The state of a VM in a few words.
-function explain.words(vm)
-    if vm.closed then return "closed" end
-    local stop = vm:stopped()
-    if stop then
-        return "ended: " .. stop.reason .. (stop.text ~= "" and " (" .. stop.text .. ")" or "")
-    end
-    local state = vm.vcpus and vm.vcpus[1] and vm.vcpus[1].state or "none"
-    return state == "none" and "not started" or state
-end
 
 -- ---- vCPUs that stand still -------------------------------------------------------------
 
@@ -166,22 +155,16 @@ end
 
 -- ---- all of it --------------------------------------------------------------------------
 
--- The last lines of its console.
-function explain.last_lines(vm)
-    local tail = vm.console and vm.console:tail():sub(-SHOWN_BYTES) or ""
-    return "last lines:\n" .. (tail == "" and "(the console is silent)" or tail)
-end
-
 -- A VM's state, where its vCPUs are (they are paused for that), the exits since explain.mark made
 -- the mark, and the console's last lines.
 function explain.state(vm, mark)
-    local parts = { "the VM is " .. explain.words(vm) }
+    local parts = { "the VM is " .. state.words(vm) }
     if not vm.closed then
         local list = look(vm, places) or {}
         table.move(list, 1, #list, #parts + 1, parts)
         if mark then parts[#parts + 1] = exits(vm, mark) end
     end
-    parts[#parts + 1] = explain.last_lines(vm)
+    parts[#parts + 1] = state.last_lines(vm.console)
     return table.concat(parts, "; ")
 end
 

@@ -3,6 +3,7 @@
 -- and a backtrace where there are any.
 
 local explain = require "vmm.scenario.explain"
+local state = require "vmm.state"
 
 local failures = {}
 
@@ -89,7 +90,7 @@ local function enrich(vm, failure, report)
     failure.backtrace = own_trace(lines)
     failure.traced = failure.backtrace ~= nil
     failure.backtrace = failure.backtrace or trace_of(vm, report)
-    failure.state = lines[1] and "the VM is " .. explain.words(vm) or explain.state(vm)
+    failure.state = lines[1] and "the VM is " .. state.words(vm) or explain.state(vm)
 end
 
 -- The failure that a report tells of.

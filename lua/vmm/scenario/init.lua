@@ -35,11 +35,6 @@ for _, name in ipairs(OWN) do
     is_own[name] = true
 end
 
--- Has the machine devices that are found by PCI?
-local function has_pci(options)
-    return options.transport == "pci"
-end
-
 -- What Linux takes for a lockup or a stall (10 and 21 s of its own) is none on a slow host.
 local WATCHDOG_SECONDS, WATCHDOG_MAX = 10, 60
 local STALL_SECONDS, STALL_MAX = 21, 300
@@ -55,7 +50,7 @@ end
 local function command_line(options, prepared, word)
     local words = ("console=ttyS0 i8042.nokbd reboot=k panic=1 loglevel=%d"
         .. " console_msg_format=syslog"):format(options.log_level or LOG_LEVEL)
-    if not has_pci(options) then words = cmdline.add(words, "pci=off") end
+    if options.transport ~= "pci" then words = cmdline.add(words, "pci=off") end
     if word then words = cmdline.add(words, word) end
     words = cmdline.add(words, patience())
     return cmdline.add(words, prepared.cmdline or "")

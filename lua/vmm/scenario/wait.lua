@@ -5,6 +5,7 @@
 local core = require "vmm.core"
 local explain = require "vmm.scenario.explain"
 local sched = require "vmm.sched"
+local state = require "vmm.state"
 
 local WaitError = { __name = "vmm.wait_error" }
 
@@ -20,18 +21,12 @@ local function failed(vm, what, why, code, timeout, start, mark)
     }, WaitError)
 end
 
--- The failure of the VM, if it has failed. whole: no more of a report is waited for.
-local function failure_of(vm, whole)
-    local scenario = vm.scenario
-    return scenario and (scenario.settle and scenario.settle(whole) or scenario.failure)
-end
-
 -- Polls; and tells of what ends the wait otherwise.
 local function look(vm, poll)
     local found = poll()
     if found ~= nil then return found end
     local over = vm.closed and "the VM was closed" or vm:stopped() and "the guest ended"
-    local failure = failure_of(vm, over)
+    local failure = state.failure(vm, over)
     if over then -- what has come with the end may be what is awaited
         found = poll()
         if found ~= nil then return found end
@@ -53,7 +48,7 @@ local function try_wait(vm, what, poll, timeout)
         return look(vm, poll)
     end, timeout)
     if result then return result end
-    local failure = code == "failed" and why or code == "timeout" and failure_of(vm, true)
+    local failure = code == "failed" and why or code == "timeout" and state.failure(vm, true)
     if failure then return nil, failure, failure.code end
     why = code == "timeout" and "timed out" or why
     return nil, failed(vm, what, why, code, timeout, start, mark), code
