@@ -19,7 +19,8 @@ static int open_failed(const char *path, struct vmm_error *err)
         return vmm_error_set(
             err, ENOENT,
             "%s does not exist: load the kvm_intel or kvm_amd module, or let "
-            "this machine's hypervisor or container pass KVM through",
+            "this machine's hypervisor or container pass KVM through; without "
+            "either, run the same command under `vmm-reference lab`",
             path);
     case EACCES:
     case EPERM:

@@ -20,7 +20,8 @@ static void a_missing_device_says_what_to_load(void **state)
     assert_refused(vmm_kvm_open("/nonexistent/kvm", &kvm, &err), ENOENT,
                    "/nonexistent/kvm does not exist: load the kvm_intel or "
                    "kvm_amd module, or let this machine's hypervisor or "
-                   "container pass KVM through");
+                   "container pass KVM through; without either, run the same "
+                   "command under `vmm-reference lab`");
     assert_null(kvm);
 }
 
