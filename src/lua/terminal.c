@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 /* The terminal in Lua: is it one, raw or restored, which signal came, input. */
 #include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/terminal.h"
@@ -203,6 +206,30 @@ static int terminal_read(lua_State *L)
     return 1;
 }
 
+/* terminal.detach(path) -> true; or nil, message, code: from now on who started
+ * the process may end, or read its pipes to their end, without it: standard
+ * output and error are appended to a file */
+static int terminal_detach(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+
+    if (fd < 0)
+        return push_errno(L, errno, "%s: %s", path, strerror(errno));
+    fflush(stdout);
+    if (dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0) {
+        int code = errno;
+
+        close(fd);
+        return push_errno(L, code, "%s: %s", path, strerror(code));
+    }
+    close(fd);
+    setsid(); /* fails in a session that is its own already */
+    prctl(PR_SET_PDEATHSIG, 0);
+    lua_pushboolean(L, true);
+    return 1;
+}
+
 void terminal_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {
@@ -219,6 +246,7 @@ void terminal_open(lua_State *L)
         {"interruptible", terminal_interruptible},
         {"size", terminal_size},
         {"read", terminal_read},
+        {"detach", terminal_detach},
         {NULL, NULL},
     };
 

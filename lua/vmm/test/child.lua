@@ -142,6 +142,11 @@ function Child:output()
     return file and file:read "a" or ""
 end
 
+-- It goes on without us, whom it has left (core.terminal.detach).
+function Child:release()
+    debug.setmetatable(self.handle, nil) -- closing it would wait for the process
+end
+
 function Child:close()
     self.events:close()
 end

@@ -33,7 +33,7 @@ local function add(found, get, of)
 end
 
 -- What the functions that are running see: the innermost of each name.
-local function variables()
+function debugger.variables()
     local found = {}
     for level = 2, LEVELS do
         local info = debug.getinfo(level, "Sf")
@@ -62,7 +62,7 @@ end
 
 local function open(output, message)
     output.budget:start(nil)
-    local globals = variables()
+    local globals = debugger.variables()
     local names = pause_all()
     globals.vmm = require "vmm"
     terminal.write(("\n%s has failed: %s\n%s\nVMs: %s; exit goes on with the tests\n"):format(
@@ -71,20 +71,26 @@ local function open(output, message)
     terminal.prompt(setmetatable(globals, { __index = _G, __newindex = _G }))
 end
 
--- busted asks for the trace of an error while the stack is still there.
-function debugger.attach(output)
+-- Calls fn(output, message, trace, element) where a test has failed, once for each: busted asks for
+-- the trace of an error while the stack is still there.
+function debugger.on_failure(output, fn)
     local busted = output.busted
     local get_trace = busted.getTrace
     function busted.getTrace(element, level, message)
+        local trace = get_trace(element, (level or 3) + 1, message)
         local kind = (debug.getmetatable(message) or {}).__type
         local failed = output.id and element.descriptor == "it" and kind ~= "pending"
-        if failed and not output.prompted then
-            output.prompted = true
-            local ok, why = pcall(open, output, message)
+        if failed and not output.looked_at then
+            output.looked_at = true
+            local ok, why = pcall(fn, output, message, trace, element)
             if not ok then terminal.write(tostring(why) .. "\n") end
         end
-        return get_trace(element, level, message)
+        return trace
     end
+end
+
+function debugger.attach(output)
+    debugger.on_failure(output, open)
 end
 
 return debugger

@@ -102,6 +102,20 @@ local function list_all(results, write)
     end
 end
 
+-- What stays behind.
+local function tell_kept(show, kept, full)
+    local harmless = require("vmm.test.progress").harmless
+    for _, one in ipairs(kept) do
+        show:say("  KEPT    %s", harmless(("%s\nVMs: %s\nprompt: vmm-reference test --attach %s\n"
+            .. "end: kill %d"):format(one.test, table.concat(one.vms, ", "),
+            process.quote(one.prompt), one.pid)):gsub("\n", "\n          "))
+    end
+    if full then
+        show:say("  KEPT    %d processes are the most: VMs of tests that failed later are gone",
+            #kept)
+    end
+end
+
 local function summary(results, show, files, stopped, left)
     for _, line in ipairs(results.retried) do
         show:say("  RETRIED %s", line)
@@ -142,6 +156,7 @@ local function run_all(given, files, scratch)
     local run = require("vmm.test.run").new(files, given, results, show)
     local stopped, code = run:run()
     show:close()
+    tell_kept(show, run:held())
     summary(results, show, #files, stopped, run:left())
     local line = results:close()
     if given.keep then write_report(given.keep .. "/run.jsonl", results) end
@@ -186,7 +201,8 @@ function test.main(args)
     elseif given.worker then
         return require("vmm.test.worker").main(given.worker)
     end
-    local ok, code, more = terminal.run(run, given)
+    local main = given.attach and require("vmm.test.attach").main or run
+    local ok, code, more = terminal.run(main, given.attach or given)
     if ok then return code, more end
     return 1, tostring(code)
 end

@@ -29,7 +29,9 @@ LINE it is only the test there.
   --test-timeout S     of each test (300); also of each set-up and teardown
   --grace S            a test that does not end then is killed, with its process (10)
   --report FILE        also write a report: .jsonl, .xml (JUnit), .tap, .html; repeatable
-  --keep DIR           keep output, console logs and metrics there, by test
+  --keep DIR           keep output, console logs and metrics there, by test; and the VMs of tests
+                       that fail, running on in processes of their own, which have a prompt
+  --attach SOCKET      no test: open the prompt of such a process
   --kernel path=FILE   the kernel of guests that name none
   --debug-on-fail      when a test fails pause all VMs and open a prompt
   --helper FILE, --lpath PATH   as busted has them
@@ -115,6 +117,7 @@ local LIST = {
     { "--grace", key = "grace", read = seconds },
     { "--report", key = "reports", read = report, many = true },
     { "--keep", key = "keep", read = plain },
+    { "--attach", key = "attach", read = plain },
     { "--kernel", key = "kernel", read = kernel },
     { "--debug-on-fail", key = "debug" },
     { "--helper", key = "helper", read = plain },
@@ -196,7 +199,7 @@ local function conflict(given)
         return "test: --debug-on-fail runs one file at a time, without -j"
     elseif given.durations and not given.shard then
         return "test: --durations is for --shard; a run remembers its own"
-    elseif not given.paths[1] and not given.help and not given.worker then
+    elseif not (given.paths[1] or given.help or given.worker or given.attach) then
         return "test: which files? vmm-reference test --help"
     end
 end

@@ -99,7 +99,7 @@ end
 function Output:begin(element)
     local key = full_name(self.busted, element)
     self.id, self.name = self:identify(key)
-    self.wrong, self.prompted = nil, nil
+    self.wrong, self.looked_at = nil, nil
     local trace = element.trace or {}
     record.emit {
         event = "test_start", id = self.id, file = self.job.file, name = self.name,
@@ -129,6 +129,14 @@ local function end_if_asked()
     if code then os.exit(code) end
 end
 
+-- Tells that the test which runs has ended.
+function Output:tell_end(status, wrong, duration)
+    record.emit {
+        event = "test_end", status = status, message = wrong.message, traceback = wrong.traceback,
+        duration = duration + 0.0, attempts = self.job.attempt or 1,
+    }
+end
+
 function Output:finish(element, status)
     if self.job.list then
         record.emit { event = "test_end", status = "listed" }
@@ -137,10 +145,7 @@ function Output:finish(element, status)
     status = add_lost(self, STATUS[status] or "error")
     local wrong = self.wrong or {}
     end_if_asked()
-    record.emit {
-        event = "test_end", status = status, message = wrong.message, traceback = wrong.traceback,
-        duration = (element.duration or 0) + 0.0, attempts = self.job.attempt or 1,
-    }
+    self:tell_end(status, wrong, element.duration or 0)
     self:leave()
 end
 
@@ -175,7 +180,7 @@ local function plain(message)
 end
 
 -- What busted says of an error begins with a place; an error object of the library knows better.
-local function words(message, trace)
+function Output.words(message, trace)
     local err = trace.message
     local class = type(err) == "table" and debug.getmetatable(err) or {}
     return plain(class.__tostring and not class.__type and err or message)
@@ -184,7 +189,7 @@ end
 local function on_wrong(self, element, message, trace)
     trace = type(trace) == "table" and trace or {}
     local traceback = trace.traceback
-    message = words(message, trace)
+    message = self.words(message, trace)
     if not self.id or element.descriptor ~= "it" then
         self:fail_outside(element, message, traceback)
     elseif not self.wrong then
@@ -207,6 +212,7 @@ function Output:subscribe()
     end
     self:choose()
     if self.job.debug then require("vmm.test.debug").attach(self) end
+    if self.job.hold then require("vmm.test.hold").attach(self) end
     self.budget = budget.new(self.job.test_timeout)
     for _, what in ipairs { "file", "describe" } do
         on({ what, "start" }, function() self:phase() end)

@@ -79,6 +79,11 @@ function handlers.test_end(self, part, event)
     count(self, part, event, running.name)
 end
 
+-- The process stays, for the test's VMs, and runs no more tests.
+function handlers.kept(_, part, event)
+    part.kept = event
+end
+
 function handlers.alive(_, part)
     part.since = core.now()
 end
@@ -96,7 +101,7 @@ end
 
 -- Takes an event of the process that runs a part of the run: { attempt =, retries =, done = {},
 -- started =, failures =, counts = }; what becomes of the part here: running, since, ignored, again,
--- finished.
+-- kept, finished.
 function Results:take(part, event)
     if type(event) ~= "table" then return end -- cut short, as its process was
     local handler = handlers[event.event]

@@ -17,6 +17,7 @@ local LOOK_SECONDS = 0.02
 local LOAD_SECONDS = 1 -- the load is looked at so often
 local START_SECONDS = 60 -- for a process until its first event
 local END_SECONDS = 5 -- for it to end when it is asked to
+local KEPT_MOST = 8 -- processes that stay behind, with the VMs of tests that failed
 
 -- A part of the run: one file, in one process after the other where that is needed.
 local function new_part(self, file, round)
@@ -36,7 +37,7 @@ function run.new(files, options, results, show, host)
     host = host or { start = child.start, load = load.now }
     local self = setmetatable({
         options = options, results = results, show = show, host = host,
-        queue = {}, parts = {}, count = 0,
+        queue = {}, parts = {}, kept = {}, count = 0,
         durations = {}, limit = sched.scaled(options.test_timeout) + sched.scaled(options.grace),
         deadline = options.timeout and core.now() + sched.scaled(options.timeout),
     }, Run)
@@ -50,9 +51,16 @@ end
 
 -- ---- processes --------------------------------------------------------------------------
 
+-- May a test that fails now keep its VMs? Not to be tried again, nor too many of them.
+local function may_hold(self, part)
+    return self.options.keep and not self.options.debug and part.attempt > part.retries
+        and #self.kept < KEPT_MOST or nil
+end
+
 -- What is left to be done by a new process.
 local function job_of(self, part)
     return {
+        hold = may_hold(self, part),
         file = part.file, suffix = part.suffix, artefacts = self.options.artefacts,
         skip = part.done, only = part.only, line = self.options.lines[part.file],
         list = self.options.list, attempt = part.attempt,
@@ -65,7 +73,7 @@ local function start(self, part)
     self.count = self.count + 1
     part.since, part.at_start, part.finished = core.now(), part.started, false
     part.heard = false
-    part.failed_before, part.killed = part.failures, nil
+    part.failed_before, part.killed, part.kept = part.failures, nil, nil
     part.begun = part.begun or core.now()
     self.parts[#self.parts + 1] = part
     part.child = self.host.start(job_of(self, part),
@@ -111,6 +119,8 @@ local function has_more(self, part)
         return true
     elseif part.stopped then
         return not part.finished
+    elseif part.kept then
+        return true
     elseif part.finished then
         if part.child.code ~= 0 and part.failures == part.failed_before then
             self.results:fail_outside(part, cause(self, part, part.file))
@@ -152,9 +162,25 @@ local function read(self, part)
     end
 end
 
+-- Lets the process of a test that failed be, with its VMs; kills it if there are too many.
+local function let_be(self, part)
+    if #self.kept >= KEPT_MOST then
+        part.killed = 0
+        part.child:signal "KILL"
+        return false
+    end
+    part.child:release()
+    table.insert(self.kept, { test = part.kept.test, vms = part.kept.vms, pid = part.child.pid,
+        prompt = part.kept.prompt })
+    return true
+end
+
 local function look_at(self, part)
     local ended = part.child:ended()
     read(self, part)
+    if not ended and part.kept and not part.stopped and not part.killed then
+        ended = let_be(self, part)
+    end
     if ended then
         after_end(self, part)
         return true
@@ -230,6 +256,12 @@ function Run:run()
         core.step(LOOK_SECONDS)
         look(self)
     end
+end
+
+-- The processes that stay behind: { { test = id, vms = { name... }, pid =, prompt = path of its
+-- socket }... }; and whether more failed tests than that would have kept theirs, as far as asked.
+function Run:held()
+    return self.kept, #self.kept >= KEPT_MOST
 end
 
 -- The files that have not been run to their end.

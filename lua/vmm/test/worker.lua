@@ -12,6 +12,7 @@
 --   list          true: only name the tests
 --   test_timeout  seconds that a test, a set-up or a teardown may take
 --   debug         true: a prompt when a test fails
+--   hold          true: when a test fails that has VMs, the process stays with them
 --   words         options for busted
 
 local json = require "vmm.json"

@@ -16,6 +16,7 @@ it("fails with a VM", function()
     local box <close> = start "box"
     error "now"
 end)
+it("runs when another fails", function() end)
 it("waits for ever beside a VM", function()
     local other <close> = start "other"
     vmm.sleep(100000)
@@ -46,8 +47,25 @@ describe("vmm-reference test, of a test that has a VM,", function()
             output)
     end)
 
+    it("leaves it running with --keep, to be had by a prompt, until its process is killed",
+        function()
+            local output, code = run:run("--keep kept --filter fails --report r.jsonl a_spec.lua",
+                nil, SCALE)
+            assert.equal(1, code, output)
+            assert.equal("1 passed, 1 failed, 0 skipped", output:match "([^\n]*)\n$", output)
+            assert.equal("pass", run:ended("r.jsonl", ":runs when another fails").status)
+            local kept = test_run.kept(output)
+            assert.equal(1, #kept, output)
+            local answer = run:run("--attach " .. kept[1].prompt,
+                "printf 'box.name, vm == box, vm.vcpus[1].state\\nvm:stopped()\\nvm:pause(60)\\n"
+                .. "vm.vcpus[1].state\\n' |", SCALE)
+            assert.matches("\n> box\ttrue\trunning\n> nil\n> true\n> paused\n> $", answer)
+            test_run.kill(kept[1].pid)
+            assert.is_nil(run:read(kept[1].prompt))
+        end)
+
     it("tells what it is at when the test's time is over", function()
-        local output, code = run:run(("--test-timeout %d --grace 20 a_spec.lua:13"):format(SECONDS),
+        local output, code = run:run(("--test-timeout %d --grace 20 a_spec.lua:14"):format(SECONDS),
             nil, SCALE)
         assert.equal(1, code, output)
         assert.matches("the test budget is over: waits for ever beside a VM has taken %d+%.%d s,"

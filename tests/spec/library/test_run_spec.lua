@@ -31,6 +31,10 @@ function Fake:describe()
     return ("ended with exit code %d"):format(self.code)
 end
 
+function Fake:release()
+    self.released = true
+end
+
 function Fake.tail() return "" end
 function Fake.output() return "" end
 function Fake.close() end
@@ -45,7 +49,8 @@ end
 local SILENT = { tick = function() end, output = function() end, finish = function() end }
 
 -- Runs files by fake processes; fake(job) -> events, { lives =, code = }. Returns the results, the
--- jobs in their order, how many ran at most at a time, the run.
+-- jobs in their order, how many ran at most at a time, the run, why it stopped with which code, the
+-- processes.
 local function play(files, options, fake, load)
     local path = os.tmpname()
     local found = results.new(path)
@@ -77,7 +82,7 @@ local function play(files, options, fake, load)
     local why, code = of:run()
     found:close()
     os.remove(path)
-    return found, jobs, most, of, why, code
+    return found, jobs, most, of, why, code, made
 end
 
 local function whole(job)
@@ -130,6 +135,51 @@ describe("A run", function()
             return whole(job), { code = 1 }
         end)
         assert.same({ 1, 1 }, { found.pass, found.fail })
+    end)
+
+    -- Fails in its first process, which stays.
+    local function stays(job)
+        if job.skip.one then return { { event = "worker_end" } } end
+        local first, last = test(job.file, "one", "fail")
+        return { first, last, { event = "kept", test = job.file .. ":one", vms = { "box" },
+            prompt = "k/7.prompt" } }, { lives = math.huge, pid = 7 }
+    end
+
+    it("lets a process be that stays with the VMs of a failed test, and goes on in another",
+        function()
+            local found, jobs, _, of, _, _, made = play({ "a" }, { keep = "k" }, stays)
+            assert.same({ 0, 1 }, { found.pass, found.fail })
+            assert.same({ true, true }, { jobs[1].hold, jobs[2].hold })
+            assert.same({ one = 1 }, jobs[2].skip)
+            assert.same({ true, {} }, { made[1].released, made[1].signals })
+            assert.same({ { test = "a:one", vms = { "box" }, pid = 7, prompt = "k/7.prompt" } },
+                (of:held()))
+            assert.is_false(select(2, of:held()))
+        end)
+
+    it("lets no more than eight be, and asks no more of them to stay", function()
+        local files = { "a", "b", "c", "d", "e", "f", "g", "h", "i", "j" }
+        local found, jobs, _, of, _, _, made = play(files, { keep = "k", jobs = 10 }, stays)
+        assert.same({ 0, 10 }, { found.pass, found.fail })
+        local kept, full = of:held()
+        assert.same({ 8, true }, { #kept, full })
+        local released, killed = 0, 0
+        for i = 1, 10 do
+            released = released + (made[i].released and 1 or 0)
+            killed = killed + (made[i].signals[1] == "KILL" and 1 or 0)
+        end
+        assert.same({ 8, 2 }, { released, killed })
+        assert.equal(20, #jobs)
+        assert.is_nil(jobs[20].hold)
+    end)
+
+    it("keeps VMs only of what is not tried again", function()
+        local _, jobs = play({ "a" }, { keep = "k", retries = 1 }, function(job)
+            local first, last = test("a", "one", "fail")
+            return { first, last, { event = "worker_end" } }, { code = job.attempt == 1 and 1 or 0 }
+        end)
+        assert.is_nil(jobs[1].hold)
+        assert.is_true(jobs[2].hold)
     end)
 
     it("retries in a new process only what has failed, also when the process died of it", function()

@@ -398,4 +398,58 @@ describe("vmm-reference test --keep", function()
             run:read("kept/" .. plan.folder "a_spec.lua" .. ".output"))
         assert.equal("pass", run:ended("kept/run.jsonl", ":has a folder").status)
     end)
+
+    describe("of a test that fails with a VM", function()
+        -- The VM is none: the process stays for what has been made and is open.
+        local SPEC = [[
+            local outer = 40
+            it("fails with a VM", function()
+                local box = { name = "box" }
+                require("vmm.alive").add(box)
+                local inner <close> = setmetatable({}, { __close = function()
+                    assert(io.open("closed", "w")):close()
+                end })
+                assert.equal(0, outer)
+            end)
+            it("fails without", function() error "none" end)
+            it("goes on", function() end)
+        ]]
+        local run, output, code, kept
+
+        setup(function()
+            run = test_run.new { ["a_spec.lua"] = SPEC }
+            output, code = run:run "--keep kept --report r.jsonl a_spec.lua"
+            kept = test_run.kept(output)
+        end)
+
+        teardown(function()
+            run:close()
+        end)
+
+        it("runs the tests that are left, and counts all", function()
+            assert.equal(1, code, output)
+            assert.equal("1 passed, 2 failed, 0 skipped", output:match "([^\n]*)\n$", output)
+            assert.equal("fail", run:ended("r.jsonl", ":fails with a VM").status)
+            assert.equal("error", run:ended("r.jsonl", ":fails without").status)
+            assert.equal("pass", run:ended("r.jsonl", ":goes on").status)
+        end)
+
+        it("tells of its process, whose prompt has what the test's function sees, until it is"
+            .. " killed, and closes then what the test had open", function()
+            assert.equal(1, #kept, output)
+            assert.same({ "a_spec.lua:fails with a VM", "box" }, { kept[1].test, kept[1].vms })
+            local attach = "--attach " .. kept[1].prompt
+            local answer = run:run(attach, "printf 'box.name, vm == box, outer\\nexit\\n' |")
+            assert.matches("^fails with a VM has failed: a_spec.lua:8: Expected objects", answer)
+            assert.matches("\n> box\ttrue\t40\n> $", answer)
+            answer = run:run(attach, "printf 'print(#vms)' |")
+            assert.matches("\n> 1\n> $", answer)
+            assert.is_nil(run:read "closed")
+            test_run.kill(kept[1].pid)
+            assert.equal("", run:read "closed")
+            answer, code = run:run(attach)
+            assert.equal(1, code)
+            assert.matches("test: %-%-attach kept/%d+%.prompt: ", answer)
+        end)
+    end)
 end)

@@ -69,7 +69,38 @@ function Run:ended(name, test)
     return assert(found, test)
 end
 
+-- The processes that a run with --keep tells of: { { test =, vms =, prompt =, pid = }... }.
+function test_run.kept(output)
+    local list = {}
+    for test, vms, prompt, pid in output:gmatch("  KEPT    ([^\n]*)\n +VMs: ([^\n]*)\n"
+        .. " +prompt: vmm%-reference test %-%-attach '([^'\n]*)'\n +end: kill (%d+)\n") do
+        list[#list + 1] = { test = test, vms = vms, prompt = prompt, pid = pid }
+    end
+    return list
+end
+
+-- Is a process there, and no zombie?
+local function is_there(pid)
+    local state = (read(("/proc/%d/stat"):format(pid)) or ""):match "^.*%) (%a)"
+    return state and state ~= "Z" and state ~= "X"
+end
+
+-- Asks a process to end, and waits until it has.
+function test_run.kill(pid)
+    process.capture { "kill", tostring(pid) }
+    local deadline = vmm.now() + tonumber(LIMIT)
+    while is_there(pid) do
+        assert(vmm.now() < deadline, "the process does not end")
+        vmm.sleep(0.05)
+    end
+end
+
+-- Kills what the run has left, which a failed test has not.
 function Run:__close()
+    local prompts = process.capture { "find", self.directory, "-name", "*.prompt" } or ""
+    for pid in prompts:gmatch "/(%d+)%.prompt\n" do
+        process.capture { "kill", "-KILL", pid }
+    end
     process.remove(self.directory)
 end
 Run.close = Run.__close
