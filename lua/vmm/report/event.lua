@@ -15,6 +15,7 @@ local FIELDS = {
     t = "number", exits = "number", resident_bytes = "number", attempts = "number",
     passed = "number", failed = "number", skipped = "number", ok = "boolean",
     config = "table", metrics = "table", earlier = "table", paths = "table", problems = "table",
+    left = "table",
 }
 
 local MOST = 1e15 -- times, bytes and counts are less; what is more, or no number, is none

@@ -13,6 +13,8 @@ local unquote = require("vmm.report.event").unquote
 
 local index = {}
 
+local NAMES = 20 -- of files that were not run, that are told
+
 local handlers = {}
 
 function handlers.run_start(file, event)
@@ -109,6 +111,16 @@ local function ended(file)
     return total
 end
 
+-- The first of some names, and how many more there are.
+local function names(list)
+    local shown = {}
+    for i = 1, math.min(#list, NAMES) do
+        shown[i] = clean.line(tostring(list[i]))
+    end
+    local more = #list - #shown
+    return table.concat(shown, ", ") .. (more > 0 and (" and %d more"):format(more) or "")
+end
+
 -- Says what is wrong with a file. incomplete: it lacks tests.
 local function judge(file)
     local function problem(...)
@@ -128,6 +140,10 @@ local function judge(file)
         file.incomplete = true
         problem("the run did not end: %s had ended by then", plural(ended(file), "test",
             "tests"))
+    elseif file.finish.left and #file.finish.left > 0 then
+        file.incomplete = true
+        problem("%s: not run to the end: %s", clean.line(file.finish.reason or "it was cut short"),
+            names(file.finish.left))
     end
 end
 

@@ -65,12 +65,27 @@ end
 
 -- true, or nil, message
 local function write_report(path, results)
+    if path == results.path then return not results.failure, results.failure end
     if path:match "%.jsonl$" then
         local ok, message = process.capture({ "cp", "--", results.path, path },
             { stderr = "merge" })
         return ok and true, message
     end
     return require("vmm.report").write(path, results.path)
+end
+
+-- The results, whose run file is the first report that is to be one, so that a run that is killed
+-- leaves what it knew; elsewhere if there is none such, or it is no plain file.
+local function new_results(given, scratch)
+    local new = require("vmm.test.results").new
+    local paths = table.move(given.reports or {}, 1, #(given.reports or {}), 1, {})
+    paths[#paths + 1] = given.keep and given.keep .. "/run.jsonl"
+    for _, path in ipairs(paths) do
+        local plain = path:match "%.jsonl$" and (core.file_kind(path) or "file") == "file"
+        local made = plain and new(path)
+        if made then return made end
+    end
+    return assert(new(scratch .. "/run.jsonl"))
 end
 
 local function complain(message)
@@ -138,7 +153,7 @@ local function exit_code(given, results)
 end
 
 local function run_all(given, files, scratch)
-    local results = require("vmm.test.results").new(scratch .. "/run.jsonl")
+    local results = new_results(given, scratch)
     local show = require("vmm.test.progress").new {
         results = results, files = #files * given.repeats, verbose = given.verbose,
         terminal = core.terminal.shows() and not given.debug and not given.list,
@@ -158,7 +173,7 @@ local function run_all(given, files, scratch)
     show:close()
     tell_kept(show, run:held())
     summary(results, show, #files, stopped, run:left())
-    local line = results:close()
+    local line = results:close(stopped, run:left())
     if given.keep then write_report(given.keep .. "/run.jsonl", results) end
     local reported = write_reports(given, results)
     if not stopped and is_whole(given) then plan.remember(run.durations) end

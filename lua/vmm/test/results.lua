@@ -17,17 +17,24 @@ local function wall_clock()
     return core.now() + offset
 end
 
--- results.new(path) -> results whose run file is at a path.
+-- results.new(path) -> results whose run file is at a path; or nil, message.
 function results.new(path)
+    local file, message = io.open(path, "w")
+    if not file then return nil, message end
     return setmetatable({
-        file = assert(io.open(path, "w")), path = path, start = core.now(),
+        file = file, path = path, start = core.now(),
         pass = 0, fail = 0, skip = 0, final = {}, skipped = {}, retried = {},
     }, Results)
 end
 
 function Results:write(event)
     event.time = event.time or wall_clock()
-    self.file:write(json.encode(event), "\n")
+    self:note(self.file:write(json.encode(event), "\n"))
+end
+
+-- Keeps why the run file lacks something: self.failure.
+function Results:note(ok, message)
+    self.failure = self.failure or not ok and message or nil
 end
 
 -- Takes the end of a test for good.
@@ -139,13 +146,20 @@ function Results:fail_outside(part, message)
     count(self, part, event, name)
 end
 
--- Ends the run file; the closing line.
-function Results:close()
+-- What has been written so far is in the run file, for whoever finds it when the run is killed.
+function Results:flush()
+    self:note(self.file:flush())
+end
+
+-- Ends the run file; the closing line. Of a run that was cut short: why, and the files that have
+-- not been run to their end.
+function Results:close(reason, left)
     self:write {
         event = "run_end", passed = self.pass, failed = self.fail, skipped = self.skip,
-        duration = core.now() - self.start,
+        duration = core.now() - self.start, reason = reason,
+        left = left and left[1] and json.array(left) or nil,
     }
-    self.file:close()
+    self:note(self.file:close())
     return ("%d passed, %d failed, %d skipped"):format(self.pass, self.fail, self.skip)
 end
 

@@ -197,6 +197,7 @@ local function look(self)
     for i = #self.parts, 1, -1 do
         if look_at(self, self.parts[i]) then table.remove(self.parts, i) end
     end
+    self.results:flush()
 end
 
 -- ---- the whole --------------------------------------------------------------------------

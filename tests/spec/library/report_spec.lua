@@ -408,6 +408,35 @@ ok 3 - tests/a_spec.lua: is three
             assert.matches("shards 1/2, 2/2 did not end", table.concat(run.problems, "\n"))
         end)
 
+        it("stays incomplete where a shard was cut short, with the files that it left", function()
+            local cut = file(sample.new({ shard = "1/2" }):add(SPEC, "one", "pass"):stop {
+                reason = "the run's budget of 60 s is over (--timeout)",
+                left = { "b_spec.lua", "c_spec.lua" },
+            })
+            local whole = file(sample.new({ shard = "2/2" }):add("d_spec.lua", "one", "pass")
+                :stop())
+            local merged = folder .. "/cut.jsonl"
+            assert(vmm.report.write(merged, { cut, whole }))
+            for _, paths in ipairs { { cut, whole }, { merged } } do
+                local run = assert(vmm.report.read(paths))
+                assert.is_true(run.incomplete)
+                assert.is_false(vmm.report.passed(run))
+                local problems = table.concat(run.problems, "\n")
+                has(problems, "the run's budget of 60 s is over (--timeout): not run to the end:"
+                    .. " b_spec.lua, c_spec.lua")
+                has(problems, "shard 1/2 did not end or is not here")
+            end
+        end)
+
+        it("is whole where the shard that was cut short was run again", function()
+            local cut = file(sample.new({ shard = "1/1" }):add(SPEC, "one", "pass"):stop {
+                reason = "the run was interrupted", left = { "b_spec.lua" },
+            })
+            local whole = file(sample.new({ shard = "1/1" }):pass_time(5):add(SPEC, "one", "pass")
+                :stop())
+            assert.is_false(assert(vmm.report.read { cut, whole }).incomplete)
+        end)
+
         it("names artefacts from where it lies", function()
             assert(process.make_directory(folder .. "/deep/er"))
             local merged = folder .. "/deep/er/merged.jsonl"

@@ -353,6 +353,34 @@ describe("A run that is cut short", function()
         assert.matches("the run's budget of 1 s is over %(%-%-timeout%); 1 of 1 files have not been"
             .. " run to their end\n0 passed, [01] failed, 0 skipped\n$", output)
     end)
+
+    it("by either names what it left in its report, which is incomplete", function()
+        local run <close> = test_run.new { ["a_spec.lua"] = [[
+            it("takes long", function() require("vmm").sleep(100000) end)
+        ]], ["b_spec.lua"] = [[ it("would come", function() end) ]] }
+        run:run "--timeout 1 --report r.jsonl --report r.tap a_spec.lua b_spec.lua"
+        local last = run:events("r.jsonl", "run_end")[1]
+        assert.equal("the run's budget of 1 s is over (--timeout)", last.reason)
+        assert.same({ "a_spec.lua", "b_spec.lua" }, last.left)
+        assert.matches("%(%-%-timeout%): not run to the end: a_spec.lua, b_spec.lua\n",
+            run:read "r.tap")
+    end)
+
+    it("by SIGKILL has what it knew in its report", function()
+        -- The second file begins once the first one's end has been taken.
+        local run <close> = test_run.new { ["a_spec.lua"] = [[ it("ends", function() end) ]],
+            ["b_spec.lua"] = [[
+            it("is the end", function()
+                local stat = assert(io.open "/proc/self/stat"):read "a"
+                os.execute("kill -KILL " .. stat:match "^.*%) %a (%d+)")
+                require("vmm").sleep(100000)
+            end)
+        ]] }
+        local output, code = run:run("--report r.jsonl a_spec.lua b_spec.lua", "TMPDIR=$PWD")
+        assert.equal(137, code, output)
+        assert.equal("pass", run:ended("r.jsonl", "a_spec.lua:ends").status)
+        assert.same({}, run:events("r.jsonl", "run_end"))
+    end)
 end)
 
 describe("vmm-reference test --debug-on-fail", function()

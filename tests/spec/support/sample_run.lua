@@ -79,14 +79,19 @@ function Run:step(kind, text, duration, more)
     return event.step
 end
 
-function Run:stop()
+-- more: fields of its end that only some runs have.
+function Run:stop(more)
     local counts = { pass = 0, fail = 0, error = 0, skip = 0 }
     for _, line in ipairs(self.lines) do
         local status = line:find '"event":"test_end"' and line:match '"status":"(%a+)"'
         if status then counts[status] = counts[status] + 1 end
     end
-    return self:emit { event = "run_end", passed = counts.pass, skipped = counts.skip,
+    local event = { event = "run_end", passed = counts.pass, skipped = counts.skip,
         failed = counts.fail + counts.error, duration = self.time - sample.EPOCH }
+    for key, value in pairs(more or {}) do
+        event[key] = value
+    end
+    return self:emit(event)
 end
 
 function Run:text()
