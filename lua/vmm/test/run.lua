@@ -260,7 +260,7 @@ function Run:run()
 end
 
 -- The processes that stay behind: { { test = id, vms = { name... }, pid =, prompt = path of its
--- socket }... }; and whether more failed tests than that would have kept theirs, as far as asked.
+-- socket }... }; and whether these are as many as may.
 function Run:held()
     return self.kept, #self.kept >= KEPT_MOST
 end
