@@ -18,15 +18,14 @@ end
 
 local vmlinux = unpacked "debian-cloud"
 
-local CLOUD, PC = "%-cloud%-amd64$", "%d%-amd64$"
+local CLOUD = "%-cloud%-amd64$"
 
 local KERNELS = {
     { name = "cloud", guest = "debian-cloud", release = CLOUD },
-    { name = "that unpacks itself", guest = "debian-cloud", release = CLOUD,
-        options = { unpack = false } },
     { name = "vmlinux by PVH", guest = "debian-cloud", release = CLOUD,
         options = { path = vmlinux, flow = "pvh" } },
-    { name = "PC", guest = "debian", release = PC },
+    { name = "PC", guest = "debian", release = "%d%-amd64$" },
+    { name = "real-time", guest = "linux-image-rt-amd64", release = "%-rt%-amd64$" },
 }
 
 -- What the guest's kernel finds its virtio devices by.
