@@ -160,19 +160,13 @@ function Channel:send(bytes)
     self:pump()
 end
 
--- The wait of vmm.scenario.wait, while what comes is heard. poll may say false, why, code: in vain.
+-- The wait of vmm.scenario.wait, while what comes is heard.
 function Channel:wait(what, poll, seconds)
     if not self.vm.closed then self.core:notify_output(true) end
-    local why, refusal
-    local result, err, code = wait(self.vm, what, function()
+    return wait(self.vm, what, function()
         self:pump()
-        local found
-        found, why, refusal = poll()
-        return found
+        return poll()
     end, seconds)
-    if result or not refusal then return result, err, code end
-    err.why, err.code = why, refusal
-    return nil, err, refusal
 end
 
 -- Waits for the agent. Returns its kind of device; or nil, error, code.

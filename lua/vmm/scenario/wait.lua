@@ -21,25 +21,28 @@ local function failed(vm, what, why, code, timeout, start, mark)
     }, WaitError)
 end
 
+local FAILED = {} -- in place of a code: the VM has failed, and its failure has a code
+
 -- Polls; and tells of what ends the wait otherwise.
 local function look(vm, poll)
-    local found = poll()
-    if found ~= nil then return found end
+    local found, why, code = poll()
+    if found ~= nil then return found, why, code end
     local over = vm.closed and "the VM was closed" or vm:stopped() and "the guest ended"
     local failure = state.failure(vm, over)
     if over then -- what has come with the end may be what is awaited
-        found = poll()
-        if found ~= nil then return found end
+        found, why, code = poll()
+        if found ~= nil then return found, why, code end
     end
-    if failure then return false, failure, "failed" end
+    if failure then return false, failure, FAILED end
     if over then return false, over, "ended" end
 end
 
--- Waits until poll() returns something else than nil, and returns that.
+-- Waits until poll() returns something else than nil, and returns that. poll may also say that it
+-- is in vain: false, why, code.
 --   what     the awaited, for the error's text
 --   timeout  seconds, times VMM_TIMEOUT_SCALE
--- Returns nil, error object, code when it does not come to be: the code "timeout", "ended", or that
--- of the failure of the VM that was detected meanwhile.
+-- Returns nil, error object, code when it does not come to be: the code "timeout", "ended", that
+-- of the failure of the VM that was detected meanwhile, or poll's.
 local function try_wait(vm, what, poll, timeout)
     timeout = sched.scaled(timeout)
     local start, mark = core.now(), explain.mark(vm)
@@ -48,9 +51,10 @@ local function try_wait(vm, what, poll, timeout)
         return look(vm, poll)
     end, timeout)
     if result then return result end
-    local failure = code == "failed" and why or code == "timeout" and state.failure(vm, true)
+    local timed_out = why == "timeout"
+    local failure = code == FAILED and why or timed_out and state.failure(vm, true)
     if failure then return nil, failure, failure.code end
-    why = code == "timeout" and "timed out" or why
+    why = timed_out and "timed out" or why
     return nil, failed(vm, what, why, code, timeout, start, mark), code
 end
 
