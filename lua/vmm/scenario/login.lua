@@ -6,8 +6,11 @@ local record = require "vmm.scenario.record"
 local refusal = require "vmm.scenario.refusal"
 local verbs = require "vmm.scenario.verbs"
 
-local LOGIN, PASSWORD = "[Ll]ogin: *$", "[Pp]assword: *$"
-local REFUSED = "[Ii]ncorrect"
+-- A getty's question, on a line that it has begun: what is typed at a shell may look like one.
+local LOGIN = "%c[^%c#$%%>]*[Ll]ogin: *$"
+local PASSWORD = "[Pp]assword: *$"
+local NEWLINE = "%c"
+local REFUSED = "%s[Ii]ncorrect%s"
 local PROMPT = "[#$%%>] $" -- of a shell, as a Lua pattern
 local SECONDS = 60
 
@@ -40,6 +43,20 @@ local function await_login(console, timeout)
     return console:try_expect(LOGIN, timeout)
 end
 
+-- Gives the name, and waits for one of these behind its echo, which may look like any of them. It
+-- comes late, behind another question, where a getty was given an Enter before it asked.
+local function give_name(console, user, wanted, timeout)
+    console:send_line(user)
+    local found, err, code
+    repeat
+        found, err, code = console:try_expect(NEWLINE, timeout)
+        if not found then return nil, err, code end
+        found, err, code = console:try_expect(wanted, timeout)
+        if not found then return nil, err, code end
+    until not found.before:find "[Ll]ogin: [^\n]*$"
+    return found
+end
+
 -- Logs in; the console is at the shell's prompt then.
 local function login(vm, options)
     local user, password = credentials(vm, options)
@@ -49,8 +66,7 @@ local function login(vm, options)
     local prompt = options.prompt or PROMPT
     local found, err, code = await_login(console, timeout)
     if not found then return nil, err, code end
-    console:send_line(user)
-    found, err, code = console:try_expect({ prompt, PASSWORD, REFUSED }, timeout)
+    found, err, code = give_name(console, user, { prompt, PASSWORD, REFUSED }, timeout)
     if not found then return nil, err, code end
     if found.index == 2 then
         if not password then return refused(vm, user, "wants a password, and none is given") end

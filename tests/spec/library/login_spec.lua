@@ -3,14 +3,22 @@
 
 local core = require "vmm.core"
 local fake_console = require "tests.spec.support.fake_console"
+local sched = require "vmm.sched"
 require "vmm.vm"
 
 local methods = core.classes["vmm.vm"]
 
 local MOTD = "\r\nLinux guest 6.1.0 #1 x86_64\r\n\r\nNo warranty: see /usr/share/doc.\r\n"
 
--- A console with a getty: users, by name, with their passwords ("": none). Returns it and what was
--- typed.
+-- Waits until a console has taken what its guest printed, beyond so many bytes.
+local function await_seen(console, total)
+    repeat
+        local seen = sched.wait(function() return console.total > total or nil end, 0.01)
+    until seen
+end
+
+-- A console with a getty: users, by name, with their passwords ("": none). It answers what is typed
+-- once its echo was seen. Returns it and what was typed.
 local function getty(users)
     local typed, line, user = {}, "", nil
     local console, print
@@ -37,10 +45,16 @@ local function getty(users)
             user = nil
         end
     end
+    local function answer(text, total)
+        if text ~= "" and user == nil then await_seen(console, total) end
+        on_line(text)
+        core.wake()
+    end
     console, print = fake_console.new(nil, function(bytes)
         line = line .. bytes
         for text in line:gmatch "([^\r]*)\r" do
-            on_line(text)
+            if user == nil then print(text) end
+            sched.spawn(answer, text, console.total)
         end
         line = line:match "[^\r]*$"
     end)
@@ -72,6 +86,43 @@ describe("vm:login", function()
         local console, typed = getty { guest = "" }
         assert.is_true(vm_of(console):login { user = "guest" })
         assert.same({ "guest" }, typed)
+    end)
+
+    for _, name in ipairs { "odd# ", "login: ", "password: ", "incorrect" } do
+        it(("does not take the echo of a name for an answer: %q"):format(name), function()
+            local console, typed = getty { [name] = "secret" }
+            assert.is_true(vm_of(console):login { user = name, password = "secret" })
+            assert.same({ name, "secret" }, typed)
+        end)
+    end
+
+    it("does not take for an answer the echo behind a prompt that came meanwhile", function()
+        local console, print = fake_console.new()
+        local vm, name = vm_of(console), "odd# "
+        print "\r\nguest login: "
+        local task = sched.spawn(vm.login, vm, { user = name, password = "secret" })
+        for _, bytes in ipairs { "\r\n\r\nguest login: ", name, "\r\nPassword: " } do
+            local total = console.total
+            print(bytes)
+            core.wake()
+            await_seen(console, total)
+            assert.is_false(task.done or false)
+        end
+        print "\r\nguest# "
+        core.wake()
+        assert.is_true(task:wait(60))
+    end)
+
+    it("does not take for a getty's question what is typed at a shell", function()
+        for _, before in ipairs { "", "\r\nroot@guest:~# " } do
+            local typed = {}
+            local console, print = fake_console.new(nil, function(bytes)
+                typed[#typed + 1] = bytes
+            end)
+            print(before .. "echo login: ")
+            assert.equal("timeout", select(3, vm_of(console):try_login { timeout = 0.01 }))
+            assert.equal("\r", table.concat(typed))
+        end
     end)
 
     it("knows who may log in to the scenario's guest", function()
