@@ -113,10 +113,11 @@ function console:output() end
 ---@param count? integer  40
 ---@return string
 function console:tail(count) end
----The newest line that contains a plain text.
+---The newest line that contains a plain text, and not another one.
 ---@param text string
+---@param but? string
 ---@return string?
-function console:find_line(text) end
+function console:find_line(text, but) end
 
 ---The kernel's log on a console.
 ---@class vmm.klog

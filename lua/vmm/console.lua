@@ -82,14 +82,16 @@ function Console:tail(count)
     return table.concat(out, "\n")
 end
 
--- The newest transcript line that contains a plain text, or nil.
-function Console:find_line(text)
+-- The newest transcript line that contains a plain text, and not another one (nil); or nil.
+function Console:find_line(text, but)
     argument.type("console:find_line: text", text, "string")
+    if but ~= nil then argument.type("console:find_line: but", but, "string") end
     self:pull()
     for i = #self.lines, 1, -1 do
         local line, rest = self.lines[i], self.lines[i + 1]
         line = (line.text .. (line.broken and rest and rest.text or "")):gsub("\r", "")
-        if line:find(text, 1, true) then return line end
+        local unwanted = but and line:find(but, 1, true)
+        if line:find(text, 1, true) and not unwanted then return line end
     end
 end
 

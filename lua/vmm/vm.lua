@@ -24,10 +24,16 @@ function methods.watch_end(vm)
     end))
 end
 
+-- The line that says why a kernel has panicked. The one at the end, which the guest may or may not
+-- come to before it is stopped, says it again.
+local function panic_line(words)
+    return words:find_line(console.PANIC, console.PANIC_END) or words:find_line(console.PANIC)
+end
+
 -- A guest that panicked and then rebooted, as panic=1 asks for, ended by panic.
 local function with_panic(vm, stop)
-    local line = vm.console and vm.panicked and (vm.console:find_line(console.PANIC)
-        or vm.hvc and vm.hvc:find_line(console.PANIC))
+    local line = vm.console and vm.panicked and (panic_line(vm.console)
+        or vm.hvc and panic_line(vm.hvc))
     if line and (stop.reason == "reboot" or stop.reason == "panic") then
         return { reason = "panic", text = line }
     end
@@ -97,7 +103,7 @@ function methods.on_last_words(vm, words)
     words = words or vm.console
     vm.panicked = vm.panicked or words:find_line(console.PANIC) ~= nil
     if words:find_line(console.PANIC_END) then
-        vm:stop("panic", words:find_line(console.PANIC))
+        vm:stop("panic", panic_line(words))
     elseif words:find_line(console.HALTED) then
         sched.spawn(await_halt, vm)
     end

@@ -1,8 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- The dialogue without a guest: what the console keeps, and what it refuses.
 
+local core = require "vmm.core"
 local fake_console = require "tests.spec.support.fake_console"
 local vmm = require "vmm"
+
+local methods = core.classes["vmm.vm"]
 
 local KIB, MIB = 1 << 10, 1 << 20
 
@@ -47,6 +50,19 @@ describe("the transcript", function()
         assert.is_true(#console.lines >= 1000 and #console.lines <= 2000)
         assert.equal("5000", console:find_line "5000")
         assert.equal("4001", console:find_line "4001")
+    end)
+
+    it("tells why a kernel has panicked, however much of its last line is there", function()
+        local last = "---[ end Kernel panic - not syncing: why ]---\r\n"
+        for _, length in ipairs { 21, 40, #last } do
+            local console, print = fake_console.new()
+            local vm, told = console.vm, nil
+            vm.console = console
+            function vm.stop(_, reason, text) told = reason .. ": " .. text end
+            print("Kernel panic - not syncing: why\r\n" .. last:sub(1, length))
+            methods.on_last_words(vm)
+            assert.equal("panic: Kernel panic - not syncing: why", told)
+        end
     end)
 
     it("finds a text where a line is broken", function()
