@@ -87,6 +87,20 @@ local function read_header(text, at, leveled)
     return next_at and next_at - 1, stamp, number
 end
 
+-- The level, 0 to 7, and the facility: who wrote it, the kernel (0), or a program, by /dev/kmsg.
+local function read_number(number)
+    if number then return number & 7, number >> 3 end
+end
+
+-- The kernel's line that a text is: { stamp =, level =, facility =, text = }; nil: no header.
+-- leveled: one without a level is none.
+function klog.line(text, leveled)
+    local bytes, stamp, number = read_header(text, 1, leveled)
+    if not bytes or bytes == MORE then return nil end
+    local level, facility = read_number(number)
+    return { stamp = stamp, level = level, facility = facility, text = text:sub(bytes + 1) }
+end
+
 -- ---- the splitter -----------------------------------------------------------------------
 
 local Splitter = { __name = "vmm.klog.splitter" }
@@ -124,13 +138,12 @@ local function add_to_line(self, text, at)
     return newline == last + 1 and last + 2 or last + 1
 end
 
--- Begins a line of the kernel's, whose header was the text's. Its number has the level and, above
--- that, who wrote it: the kernel (0), or a program, by /dev/kmsg.
+-- Begins a line of the kernel's, whose header was the text's.
 local function begin_line(self, time, stamp, number)
     self.leveled = self.leveled or number ~= nil
+    local level, facility = read_number(number)
     self.line = {
-        time = time, stamp = stamp, level = number and number & 7,
-        facility = number and number >> 3, pieces = {}, bytes = 0,
+        time = time, stamp = stamp, level = level, facility = facility, pieces = {}, bytes = 0,
     }
 end
 

@@ -5,6 +5,7 @@
 local argument = require "vmm.argument"
 local core = require "vmm.core"
 local failures = require "vmm.scenario.failure"
+local kernel_lines = require "vmm.scenario.kernel_lines"
 local kernel_report = require "vmm.scenario.kernel_report"
 local record = require "vmm.scenario.record"
 local sched = require "vmm.sched"
@@ -48,11 +49,6 @@ end
 
 local Detector = {}
 Detector.__index = Detector
-
--- A line without what printk puts before it.
-local function plain(line)
-    return (line:gsub("\r", ""):gsub("^<%d+>", ""):gsub("^%[ *%d+%.%d+%] ", ""))
-end
 
 -- Is this kind of failure allowed?
 local function is_allowed(self, kind, lines)
@@ -141,29 +137,14 @@ local function await_rest(self)
     end
 end
 
--- A console's log is split off, and has only what looks like a kernel's line. Of a guest whose
--- lines have no times, all lines count.
-local function read_transcript(self)
-    local lines = self.vm.console.lines
-    if self.has_log or lines[#lines] == self.read_to then return end
-    local first = #lines + 1
-    while first > 1 and lines[first - 1] ~= self.read_to do
-        first = first - 1
-    end
-    for i = first, #lines do
-        local line = lines[i]
-        if not (line.ended or line.broken) then break end
-        self.collector:line(plain(line.text), nil, core.now())
-        self.read_to = line
-    end
-    await_rest(self)
-end
-
 -- The failure, if there is one by now. whole: of a report that has begun no more is waited for.
 function Detector:settle(whole)
-    if whole then self.vm.console:pull() end
-    read_transcript(self)
-    if whole then self.collector:finish() end
+    if whole then
+        self.lines:pull()
+        self.collector:finish()
+    else
+        self.lines:read()
+    end
     conclude_all(self)
     local failure = self.scenario.failure
     if failure then failure.told = true end
@@ -181,18 +162,15 @@ function Detector:await_whole(report)
             return (vm.closed or collector.report ~= report) or nil
         end, math.max(0, left))
         if vm.closed then return end
-        vm.console:pull()
-        read_transcript(self)
+        self.lines:pull()
         if collector.report == report and collector:due(sched.scaled(1)) <= core.now() then
             collector:finish()
         end
     end
 end
 
-local function on_line(self, line)
-    self.has_log = true
-    if line.facility and line.facility ~= 0 then return end -- of a program, by /dev/kmsg
-    self.collector:line(line.text, line.stamp, core.now())
+local function on_line(self, line, stamp)
+    self.collector:line(line, stamp, core.now())
     await_rest(self)
 end
 
@@ -207,7 +185,7 @@ local ENDS = { triple_fault = "triple_fault", error = "lost", panic = "panic" }
 
 -- The VM has ended. After a panic any end is its consequence.
 local function on_stop(self, stop)
-    read_transcript(self)
+    self.lines:drain()
     self.collector:finish()
     local kind = ENDS[stop.reason]
     local panicked = self.seen.panic
@@ -222,7 +200,7 @@ end
 local function look_for_silence(self, seen, seconds)
     local vm, now = self.vm, core.now()
     if vm.closed or vm:stopped() then return nil end
-    local total = vm.console.core:total()
+    local total = self.lines:total()
     if total ~= seen.total or vm.vcpus[1].state ~= "running" then
         seen.total, seen.since, seen.told = total, now, false
     elseif not seen.told and now - seen.since >= seconds then
@@ -280,8 +258,8 @@ function detect.attach(vm, options)
     function scenario.settle(whole)
         return self:settle(whole)
     end
-    vm.console.log:on_line(function(line)
-        on_line(self, line)
+    self.lines = kernel_lines.of(vm, function(...)
+        on_line(self, ...)
     end)
     vm:on("stop", function(stop)
         on_stop(self, stop)

@@ -8,6 +8,7 @@ local cmdline = require "vmm.boot.cmdline"
 local core = require "vmm.core"
 local detect = require "vmm.scenario.detect"
 local guest = require "vmm.guest"
+local kernel_lines = require "vmm.scenario.kernel_lines"
 local leave = require "vmm.scenario.leave"
 local machine = require "vmm.machine"
 local matrix = require "vmm.scenario.matrix"
@@ -100,7 +101,9 @@ function scenario.vm(options)
     if not vm then error(message, 2) end
     vm.scenario = { guest = about, prepared = prepared, options = options,
         prompt = options.prompt or prepared.prompt, channel = channel.of(vm) }
-    vm.console:split_log "leveled"
+    for _, console in ipairs(kernel_lines.consoles(vm)) do
+        console:split_log "leveled"
+    end
     detect.attach(vm, { policy = options.policy, silence = options.silence })
     leave.made(vm, config)
     return vm

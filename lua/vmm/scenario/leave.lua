@@ -3,6 +3,7 @@
 -- its close, its console and how it ended.
 
 local features = require "vmm.features"
+local klog = require "vmm.klog"
 local record = require "vmm.scenario.record"
 local sample = require "vmm.scenario.sample"
 
@@ -11,12 +12,11 @@ local leave = {}
 -- A line of the transcript as an event: kernel lines have a level and a time of their own.
 local function console_event(vm, line)
     local text = line.text:gsub("\r", "")
-    local level, stamp, rest = text:match "^<(%d+)>%[ *(%d+%.%d+)%] ?(.*)$"
+    local own = klog.line(text, true)
     return {
         event = "console", time = record.time_of(vm.console.started + line.time),
-        vm = vm.name, t = line.time, text = rest or text,
-        level = level and math.tointeger(tonumber(level)) & 7,
-        stamp = tonumber(stamp), stream = rest and "kernel" or "console",
+        vm = vm.name, t = line.time, text = own and own.text or text, level = own and own.level,
+        stamp = own and own.stamp, stream = own and "kernel" or "console",
     }
 end
 

@@ -9,9 +9,7 @@ local vmm = require "vmm"
 
 local methods = core.classes["vmm.vm"]
 
--- A VM that is a string, watched; print(text) has it print.
-local function watched(options)
-    local console, print = fake_console.new()
+local function watch(console, options)
     local vm = console.vm
     vm.console, vm.subscriptions, vm.vcpus = console, {}, {}
     function vm.on(_, event, fn)
@@ -23,10 +21,30 @@ local function watched(options)
     end
     console:split_log(true)
     vmm.scenario.watch(vm, options)
-    return vm, function(text)
+    return vm
+end
+
+local function puller(console, print)
+    return function(text)
         print(text)
         console:pull()
     end
+end
+
+-- A VM that is a string, watched; print(text) has it print.
+local function watched(options)
+    local console, print = fake_console.new()
+    return watch(console, options), puller(console, print)
+end
+
+-- A VM with two consoles that are strings; print and print_hvc(text) have it print on them.
+local function watched_twice(options)
+    local console, print = fake_console.new()
+    local vm = console.vm
+    local hvc, print_hvc = fake_console.new(nil, nil, vm)
+    vm.hvc = hvc
+    hvc:split_log(true)
+    return watch(console, options), puller(console, print), puller(hvc, print_hvc)
 end
 
 -- How it ends: as the core tells.
@@ -322,6 +340,91 @@ describe("A VM's failure", function()
         vm.before_close(vm, "another error")
         assert.equal("warning", vm.scenario.failure.code)
         vm.before_close(vm)
+    end)
+end)
+
+describe("A VM with two consoles", function()
+    -- On both, the first so many bytes ahead of the second.
+    local function print_both(ahead, printed, print, print_other)
+        for at = 1, #printed + ahead, 100 do
+            print(printed:sub(at, at + 99))
+            if at > ahead then print_other(printed:sub(at - ahead, at - ahead + 99)) end
+        end
+    end
+
+    for _, header in ipairs { "syslog", "stamp", "none" } do
+        it("fails when its kernel prints on the other one alone, header " .. header, function()
+            local vm, _, print_hvc = watched_twice()
+            print_hvc(texts.printed(texts.oops, header))
+            local failure = vm.scenario.settle(true)
+            assert.equal("oops", failure.code)
+            assert.same(texts.lines(texts.oops), failure.lines)
+        end)
+
+        for _, name in ipairs { "oops", "warning", "panic" } do
+            it(("fails once when both have the same report: %s, header %s"):format(name, header),
+                function()
+                    for _, ahead in ipairs { 0, 300, 100000 } do
+                        for _, turned in ipairs { false, true } do
+                            local vm, print, print_hvc = watched_twice()
+                            local printed = texts.printed(texts[name], header)
+                            print_both(ahead, printed, turned and print_hvc or print,
+                                turned and print or print_hvc)
+                            local failure = vm.scenario.settle(true)
+                            local first = name == "panic" and 2 or 1
+                            local lines = texts.lines(texts[name])
+                            local last = name == "panic" and #lines - 1 or #lines
+                            assert.same(table.move(lines, first, last, 1, {}), failure.lines)
+                            assert.equal(failure, vm:wait_for_failure(name))
+                            assert.is_nil(vm.scenario.settle(true))
+                        end
+                    end
+                end)
+        end
+    end
+
+    it("fails once when the second one comes later and is given all that was", function()
+        local vm, print, print_hvc = watched_twice { policy = { warning = "note" } }
+        local printed = texts.printed(texts.warning, "syslog")
+        print(printed)
+        vm.scenario.settle(true)
+        print_hvc(printed)
+        vm.scenario.settle(true)
+        assert.equal(1, #vm.scenario.notes)
+    end)
+
+    it("fails for each of two reports that are the same but for their times", function()
+        local vm, print, print_hvc = watched_twice { policy = { warning = "note" } }
+        local printed = texts.printed(texts.warning, "syslog")
+        local later = printed:gsub("%[   12%.", "[   99.")
+        print(printed)
+        print_hvc(printed)
+        print(later)
+        print_hvc(later)
+        vm.scenario.settle(true)
+        assert.equal(2, #vm.scenario.notes)
+    end)
+
+    it("is silent only when both are", function()
+        local vm, print, print_hvc = watched_twice()
+        print "four"
+        print_hvc "seven\r\n"
+        assert.equal(11, vm.scenario.detector.lines:total())
+    end)
+
+    it("remembers no more lines for the other one than it may be behind", function()
+        local vm, print = watched_twice()
+        local lines = {}
+        for i = 1, 12000 do
+            lines[i] = ("<6>[%12.6f] line %d\r\n"):format(i / 1000, i)
+        end
+        print(table.concat(lines))
+        local count = 0
+        for _, source in ipairs(vm.scenario.detector.lines.sources) do
+            for _ in pairs(source.shown) do count = count + 1 end
+            for _ in pairs(source.keys) do count = count + 1 end
+        end
+        assert.equal(10000, count)
     end)
 end)
 

@@ -215,4 +215,24 @@ describe("A panic of Debian's kernel", function()
         assert.equal("panic", assert(vm:wait { timeout = linux.END_SECONDS }).reason)
         vm:check()
     end)
+
+    it("is one failure when it is printed on two consoles", function()
+        local vm <close> = vmm.scenario.vm {
+            guest = vmm.guest { cmdline = "console=hvc0 console=ttyS0" },
+        }
+        vm:boot():wait()
+        vm.console:send_line "echo c >/proc/sysrq-trigger"
+        local failure = vm:wait_for_failure("panic", { timeout = FAILURE_SECONDS })
+        assert.equal("panic", assert(vm:wait { timeout = linux.END_SECONDS }).reason)
+        for _, console in ipairs { vm.console, vm.hvc } do
+            assert.is_truthy(console:find_line(failure.title), console:tail())
+        end
+        local count = 0
+        for _, line in ipairs(failure.lines) do
+            if line == failure.title then count = count + 1 end
+        end
+        assert.equal(1, count, failure.text)
+        vm:check()
+        assert.same({}, vm.scenario.notes)
+    end)
 end)

@@ -8,8 +8,8 @@ local fake_console = {}
 local READ_BYTES = 65536
 
 -- Makes the console of a guest that has printed nothing; on_input(bytes) is told of what is sent.
--- Returns it and print(bytes).
-function fake_console.new(options, on_input)
+-- vm: that of another console, whose VM has this one as well. Returns it and print(bytes).
+function fake_console.new(options, on_input, vm)
     local printed = ""
     local core = {}
     function core.capture(_, position)
@@ -22,6 +22,9 @@ function fake_console.new(options, on_input)
     function core.notify_output()
         return true
     end
+    function core.total()
+        return #printed
+    end
     function core.flush()
         return true
     end
@@ -29,12 +32,14 @@ function fake_console.new(options, on_input)
         if on_input then on_input(bytes) end
         return #bytes
     end
-    local vm = { name = "fake", closed = false }
+    if not vm then
+        vm = { name = "fake", closed = false }
+        function vm.watch_end() end
+        function vm.stopped() end
+    end
     function vm.create_console()
         return core
     end
-    function vm.watch_end() end
-    function vm.stopped() end
     return assert(console.new(vm, options)), function(bytes)
         printed = printed .. bytes
     end
