@@ -12,16 +12,8 @@ local CMDLINE = "console=ttyS0 i8042.nokbd reboot=k panic=1 pci=off"
 -- The suite runs most of its scenarios with a bzImage, and with the ELF file that is packed in it.
 local bzimage = vmm.guest("debian-cloud"):prepare().kernel
 
-local function unpacked(path)
-    local image <close> = assert(vmm.load.open(path))
-    local vmlinux <close> = assert(vmm.load.unpack(image))
-    local elf = os.tmpname()
-    local file <close> = assert(io.open(elf, "wb"))
-    assert(file:write(vmlinux:read(0, vmlinux.size)))
-    return elf
-end
-
-local elf = unpacked(bzimage)
+local elf = os.tmpname()
+assert(vmm.load.extract(bzimage, elf))
 local KERNELS = { { name = "ELF", path = elf }, { name = "bzImage", path = bzimage } }
 
 -- Ends a guest as the suite does, which allows three seconds for it.

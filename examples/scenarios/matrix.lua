@@ -7,16 +7,8 @@
 local vmm = require "vmm"
 
 -- The ELF file that is packed in a guest's bzImage, as a file of its own.
-local function unpacked(guest)
-    local image <close> = assert(vmm.load.open(vmm.guest(guest):prepare().kernel))
-    local vmlinux <close> = assert(vmm.load.unpack(image))
-    local path = os.tmpname()
-    local file <close> = assert(io.open(path, "wb"))
-    assert(file:write(vmlinux:read(0, vmlinux.size)))
-    return path
-end
-
-local vmlinux = unpacked "debian-cloud"
+local vmlinux = os.tmpname()
+assert(vmm.load.extract(vmm.guest("debian-cloud"):prepare().kernel, vmlinux))
 
 local CLOUD = "%-cloud%-amd64$"
 

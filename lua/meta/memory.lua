@@ -88,6 +88,11 @@ function vmm.load.bzimage(mem, image, gpa) end
 ---@param image vmm.image
 ---@return vmm.image? vmlinux, string? message, string? code
 function vmm.load.unpack(image) end
+---The same as a file: of the bzImage at path, written to another.
+---@param path string
+---@param to string
+---@return true? ok, string? message, string? code
+function vmm.load.extract(path, to) end
 ---Applies the relocations that trail an unpacked vmlinux, loaded with the same slide.
 ---@param mem vmm.memory
 ---@param image vmm.image

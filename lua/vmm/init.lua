@@ -3,6 +3,7 @@
 
 local core = require "vmm.core"
 local sched = require "vmm.sched"
+require "vmm.extract"
 require "vmm.features"
 require "vmm.vm"
 

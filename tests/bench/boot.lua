@@ -13,9 +13,7 @@ local QEMU, FIRMWARE = "qemu-system-x86_64", "/usr/share/qemu/bios-microvm.bin"
 -- The ELF in a bzImage, unpacked to path: QEMU starts it by its PVH entry, without a decompressor
 -- in the guest.
 function boot.unpack(bzimage, path)
-    local vmlinux = assert(vmm.load.unpack(assert(vmm.load.open(bzimage))))
-    local file <close> = assert(io.open(path, "wb"))
-    assert(file:write(vmlinux:read(0, vmlinux.size)))
+    assert(vmm.load.extract(bzimage, path))
     return path
 end
 

@@ -26,12 +26,8 @@ end
 
 -- The ELF file inside a bzImage, written to a file that the caller removes.
 function linux.extract(flavor)
-    local image <close> = assert(vmm.load.open(linux.bzimage(flavor)))
-    local vmlinux <close> = assert(vmm.load.unpack(image))
     local path = os.tmpname()
-    local file = assert(io.open(path, "wb"))
-    assert(file:write(vmlinux:read(0, vmlinux.size)))
-    assert(file:close())
+    assert(vmm.load.extract(linux.bzimage(flavor), path))
     return path
 end
 
