@@ -12,7 +12,7 @@ vmm.scenario = {}
 ---the guest's is another than its recipe says; log_level: kernel messages of which level the console
 ---shows (5: warnings and worse; 7: all but debug messages); policy: what is done about failures by
 ---kind ("fail" what is not named), silence: seconds, times VMM_TIMEOUT_SCALE, without output that are
----a failure (none).
+---a failure (none).  A VM without a name is "vm", or "vm2", ... where there is such a one.
 ---@param options vmm.config
 ---@return vmm.vm
 function vmm.scenario.vm(options) end

@@ -12,6 +12,7 @@ local kernel_lines = require "vmm.scenario.kernel_lines"
 local leave = require "vmm.scenario.leave"
 local machine = require "vmm.machine"
 local matrix = require "vmm.scenario.matrix"
+local names = require "vmm.scenario.names"
 local record = require "vmm.scenario.record"
 local sched = require "vmm.sched"
 
@@ -77,6 +78,7 @@ local function machine_options(options, prepared)
     for key, value in pairs(options.kernel or {}) do
         result.kernel[key] = value
     end
+    result.name = result.name or names.free()
     result.memory = result.memory or { size_mib = prepared.memory_mib or MEMORY_MIB }
     for _, key in ipairs { "block", "share" } do
         if prepared[key] then result[key] = join(prepared[key], options[key]) end
@@ -99,6 +101,7 @@ function scenario.vm(options)
     local config = machine_options(options, prepared)
     local vm, message = machine.new(config)
     if not vm then error(message, 2) end
+    names.hold(vm)
     vm.scenario = { guest = about, prepared = prepared, options = options,
         prompt = options.prompt or prepared.prompt, channel = channel.of(vm) }
     for _, console in ipairs(kernel_lines.consoles(vm)) do
