@@ -101,7 +101,6 @@ function scenario.vm(options)
     local config = machine_options(options, prepared)
     local vm, message = machine.new(config)
     if not vm then error(message, 2) end
-    names.hold(vm)
     vm.scenario = { guest = about, prepared = prepared, options = options,
         prompt = options.prompt or prepared.prompt, channel = channel.of(vm) }
     for _, console in ipairs(kernel_lines.consoles(vm)) do

@@ -1,12 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- Names of VMs that were given none; and README's first scenario, which gives none.
 
+local alive = require "vmm.alive"
 local names = require "vmm.scenario.names"
 
 local function hold(name)
-    local vm = { name = name or names.free(), closed = false }
-    names.hold(vm)
-    return vm
+    return alive.add { name = name or names.free(), closed = false }
 end
 
 local function read(path)
