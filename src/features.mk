@@ -71,9 +71,9 @@ $(call block,symbols,src/symbols/*.c src/lua/symbols.c src/lua/types.c, \
 	$(INSPECT:%=lua/vmm/inspect/%.lua) lua/vmm/symbol_file.lua,,libelf-dev libbpf-dev,, \
 	symbols* kallsyms* types*)
 $(call block,gdb,,lua/vmm/gdb.lua lua/vmm/gdb/*.lua,,,socket debug)
-GUESTS := guests debian initramfs modules cpio
+GUESTS := guests guest/boot debian initramfs modules cpio
 $(call block,guests,,$(GUESTS:%=lua/vmm/%.lua))
-$(call block,scenario,,lua/vmm/scenario/*.lua lua/vmm/guest.lua lua/vmm/guest/*.lua \
+$(call block,scenario,,lua/vmm/scenario/*.lua lua/vmm/guest.lua lua/vmm/guest/[!b]*.lua \
 	lua/vmm/test/*.lua lua/vmm/report/*.lua lua/vmm/cli/report.lua,,,guests)
 $(call block,lab,,lua/vmm/lab.lua lua/vmm/lab/*.lua,,,guests)
 

@@ -4,6 +4,7 @@
 --   vmm-reference test examples/scenarios/ancestor.lua
 
 local json = require "vmm.json"
+local record = require "vmm.scenario.record"
 local vmm = require "vmm"
 
 local HELLO = "Hello, world, from the rust-vmm reference VMM!"
@@ -15,6 +16,9 @@ local bzimage = vmm.guest("debian-cloud"):prepare().kernel
 local elf = os.tmpname()
 assert(vmm.load.extract(bzimage, elf))
 local KERNELS = { { name = "ELF", path = elf }, { name = "bzImage", path = bzimage } }
+
+-- What is printed on a virtio console: so many times as many lines of 9 bytes.
+local ROUNDS, LINES = 4, 60000
 
 -- Ends a guest as the suite does, which allows three seconds for it.
 local function shutdown(vm)
@@ -100,6 +104,30 @@ describe("vmm-reference:", function()
             local disks = json.decode(vm:succeed "lsblk --json").blockdevices
             assert.same({ "vda", true }, { disks[1].name, disks[1].ro }) -- the root
             assert.same({ "vdb", false }, { disks[2].name, disks[2].ro })
+        end)
+
+        -- How long that takes is in the report; how long it may is for no test to say.
+        it("test_reference_vmm_virtio_console_perf", function()
+            vm:background "exec agetty 115200 hvc0 vt220"
+            vm:login { console = vm.hvc, timeout = 120 }
+            vm.hvc:send_line "tty"
+            vm.hvc:expect "\n/dev/hvc0\r\n"
+            for round = 1, ROUNDS do
+                local first = round * 1000000
+                local lines = {}
+                for number = first, first + LINES - 1 do
+                    lines[#lines + 1] = number .. "\r\n"
+                end
+                local expected = table.concat(lines)
+                local name = ("%d bytes over hvc0"):format(#expected)
+                local step <close> = record.step("note", name, vm)
+                vm.hvc:send_line(("echo BEGIN; seq %d %d; echo END"):format(first,
+                    first + LINES - 1))
+                local arrived = vm.hvc:expect("\nBEGIN\r\n(.-)END\r\n", { timeout = 60 })[1]
+                assert.equal(#expected, #arrived)
+                assert.is_true(expected == arrived, "other bytes have arrived")
+                step:finish(true)
+            end
         end)
     end)
 end)

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- Get Linux guests as Debian ships them: kernels, and an initramfs of busybox, kept in a cache.
 
+local boot = require "vmm.guest.boot"
 local debian = require "vmm.debian"
 local initramfs = require "vmm.initramfs"
 local modules = require "vmm.modules"
@@ -91,33 +92,22 @@ function guests.files()
     return result
 end
 
--- /init of the guest. The shell is a child in the background, so that "reboot" and "poweroff"
--- without -f, which signal process 1, work while it runs.
-local GUEST_INIT = [=[
-#!/bin/sh
-trap 'reboot -f' TERM
-trap 'poweroff -f' USR2
-trap 'halt -f' USR1
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=${TERM:-linux} PS1='guest# '
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t devtmpfs dev /dev 2>/dev/null
-mkdir -p /dev/pts /tmp /root
-mount -t devpts devpts /dev/pts
-mount -t tmpfs tmp /tmp
-hostname guest
-for module in $(cat /etc/modules); do
-    insmod "$module"
-done
-cd /root
-cat /etc/hello
-[ ! -x /etc/run ] || /etc/run
-exec 3<&0
-while :; do
-    setsid cttyhack sh <&3 3<&- &
-    wait $!
-done
-]=]
+-- Adds the modules asked for as one set, which /init loads: a name and a path each.
+local function add_modules(tree, options)
+    local lines = {}
+    if options.modules then
+        local order, message = tree:modules(options.kernel.modules, options.modules)
+        if not order then
+            return nil, message
+        end
+        for index, path in ipairs(order) do
+            lines[index] = ("%s %s\n"):format(modules.name(path), path)
+        end
+    end
+    tree:file("/etc/vmm/modules/chosen", table.concat(lines))
+    tree:file("/etc/vmm/load", "chosen\n")
+    return true
+end
 
 --- Compose the initramfs of a busybox guest that shows a shell on the console.
 -- options: kernel (from guests.kernel, needed for modules), modules (names), files (path in the
@@ -131,25 +121,13 @@ function guests.initramfs(options)
     if not ok then
         return nil, message
     end
-    local order = {}
-    if options.modules then
-        order, message = tree:modules(options.kernel.modules, options.modules)
-        if not order then
-            return nil, message
-        end
+    boot.furnish(tree, "initramfs")
+    ok, message = add_modules(tree, options)
+    if not ok then
+        return nil, message
     end
-    for _, path in ipairs { "/proc", "/sys", "/dev", "/tmp", "/root" } do
-        tree:directory(path)
-    end
-    tree:device("/dev/console", "c", 5, 1)
-    tree:file("/init", GUEST_INIT, 0x1ed)
-    tree:file("/etc/modules", table.concat(order, "\n") .. "\n")
     tree:file("/etc/hello", (options.hello or "Hello from the guest.") .. "\n")
-    tree:file("/etc/passwd", "root::0:0:root:/root:/bin/sh\n")
-    tree:file("/etc/group", "root:x:0:\n")
-    if options.run then
-        tree:file("/etc/run", "#!/bin/sh\n" .. options.run .. "\n", 0x1ed)
-    end
+    tree:file(boot.SCRIPTS .. "run", "cat /etc/hello\n" .. (options.run or "") .. "\n")
     for path, content in pairs(options.files or {}) do
         if type(content) == "table" then
             tree:copy(path, content.host, content.mode)

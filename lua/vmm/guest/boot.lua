@@ -1,9 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
--- What runs first in a guest: the text of its initramfs's /init, for each kind of root.
+-- What runs first in a guest: its initramfs's /init, for each kind of root, and process 1.
 
 local boot = {}
 
 boot.SCRIPTS = "/usr/lib/vmm/" -- where a guest has agent, run and init
+boot.LATER = "/etc/vmm/files" -- where files that go into a root of another kind wait for it
+
+local EXECUTABLE = 0x1ed
 
 -- The drivers are those of the devices that there are, which saves half of a second and more in a
 -- slow guest. /etc/vmm/modules/NAME has a line for each module that NAME needs, and itself.
@@ -51,31 +54,36 @@ for name in $(cat /etc/vmm/load); do
 done
 ]=]
 
--- What is left to do where no other init does it. The shell is a child in the background, so that
--- "reboot" and "poweroff" without -f, which signal process 1, work while it runs.
-local SHELL = [=[
-trap 'reboot -f' TERM
-trap 'poweroff -f' USR2
-trap 'halt -f' USR1
-export PS1='guest# '
+-- Process 1, where the guest has no other, is busybox's init: it ends the guest when "reboot" or
+-- "poweroff" without -f asks it to, and starts the shell, anew when that ends. No signal is ignored
+-- there, as in what a script starts by "&": Ctrl-C would end nothing.
+local INITTAB = [=[
+::sysinit:/run/vmm/busybox sh /usr/lib/vmm/init
+::respawn:/run/vmm/busybox sh /usr/lib/vmm/init shell
+]=]
+
+-- What it runs: what is left to do, and the shell, whose terminal the console becomes.
+local SCRIPT = [=[
+export PATH=/run/vmm/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export HOME=/root PS1='guest# '
+cd /root 2>/dev/null || cd /
+[ "$1" != shell ] || exec cttyhack /bin/sh
 mkdir -p /dev/pts /dev/shm /tmp
 mount -t devpts devpts /dev/pts
 mount -t tmpfs shm /dev/shm
 hostname guest
 ip link set lo up
-cd /root 2>/dev/null || cd /
-[ ! -e /usr/lib/vmm/agent ] || setsid setsid /bin/sh /usr/lib/vmm/agent </dev/null >/dev/null 2>&1
+[ ! -e /usr/lib/vmm/agent ] ||
+    setsid setsid /bin/sh /usr/lib/vmm/agent </dev/null >/dev/null 2>&1
 [ ! -e /usr/lib/vmm/run ] || /bin/sh /usr/lib/vmm/run
-exec 3<&0
-while :; do
-    setsid cttyhack /bin/sh <&3 3<&- &
-    wait $!
-done
 ]=]
 
 local INITRAMFS = [=[
 mount -t tmpfs run /run
-]=] .. SHELL
+mkdir /run/vmm
+ln -s /bin/busybox /run/vmm/busybox
+exec /run/vmm/busybox init
+]=]
 
 -- A root that is only read, with what the guest writes on top, in its memory.
 local OVERLAY = [=[
@@ -103,13 +111,8 @@ for name in poweroff reboot halt; do
     ln -s ../busybox "/new/run/vmm/bin/$name"
 done
 ]=] .. SWITCH .. [=[
-exec switch_root /new /run/vmm/busybox sh /usr/lib/vmm/init
+exec switch_root /new /run/vmm/busybox init
 ]=]
-
--- Process 1 of a root that is a folder.
-boot.FOLDER_INIT = [=[
-export PATH=/run/vmm/bin:$PATH
-]=] .. SHELL
 
 boot.SERIAL = "vmm-root" -- of the disk that has the root
 boot.TAG = "vmm-root" -- of the folder that is it
@@ -127,9 +130,34 @@ exec switch_root /new /sbin/init
 
 local KINDS = { initramfs = INITRAMFS, folder = FOLDER, disk = DISK }
 
---- The text of /init, for a kind of root: "initramfs", "folder", "disk".
-function boot.init(kind)
-    return START .. KINDS[kind]
+--- What every initramfs has beside programs and modules, for a kind of root: "initramfs", "folder",
+-- "disk".
+-- @return an array of { path, text, mode or nil }
+function boot.files(kind)
+    local list = {
+        { "/init", START .. KINDS[kind], EXECUTABLE },
+        { "/etc/passwd", "root::0:0:root:/root:/bin/sh\n" },
+        { "/etc/group", "root:x:0:\n" },
+        { "/etc/hosts", "127.0.0.1 localhost guest\n" },
+    }
+    if kind ~= "disk" then
+        local prefix = kind == "folder" and boot.LATER or ""
+        list[#list + 1] = { prefix .. "/etc/inittab", INITTAB }
+        list[#list + 1] = { prefix .. boot.SCRIPTS .. "init", SCRIPT }
+    end
+    return list
+end
+
+--- Adds them to a tree of vmm.initramfs, with the folders and devices that they need.
+function boot.furnish(tree, kind)
+    for _, path in ipairs { "/proc", "/sys", "/dev", "/tmp", "/root", "/run", "/lower", "/upper",
+            "/new", boot.LATER } do
+        tree:directory(path)
+    end
+    tree:device("/dev/console", "c", 5, 1)
+    for _, file in ipairs(boot.files(kind)) do
+        tree:file(table.unpack(file))
+    end
 end
 
 --- A unit of systemd's that runs a script of ours.

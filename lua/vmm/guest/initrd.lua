@@ -14,9 +14,6 @@ local initrd = {}
 local EXECUTABLE = 0x1ed
 local UNITS = "/etc/systemd/system/"
 
--- Where files that are added to a root of another kind wait for it.
-local LATER = "/etc/vmm/files"
-
 -- How modules are packed, and what unpacks them.
 local UNPACK = { xz = "xz", zst = "zstd", gz = "gzip" }
 
@@ -75,9 +72,9 @@ end
 
 -- All that the image depends on, as text: what is text itself, and of host files size and time.
 local function describe(recipe, kernel, kind, parts)
-    local lines = { "initramfs of " .. kernel.id, boot.init(kind), boot.FOLDER_INIT,
-        agent.PATH, agent.SCRIPT, recipe.run or "" }
+    local lines = { "initramfs of " .. kernel.id, agent.PATH, agent.SCRIPT, recipe.run or "" }
     local function add(format, ...) lines[#lines + 1] = format:format(...) end
+    for _, file in ipairs(boot.files(kind)) do add("%s\n%s", file[1], file[2]) end
     local paths, directory = { parts.busybox }, kernel.modules and kernel.modules.directory
     for _, module in ipairs(parts.modules) do
         add("module %s %s", module.name, module.always or "if needed")
@@ -160,18 +157,16 @@ end
 -- A unit of systemd's for one of our scripts, enabled.
 local function add_unit(tree, script, description, settings)
     local unit = ("vmm-%s.service"):format(script:match "[^/]+$")
-    tree:file(LATER .. UNITS .. unit, boot.unit(description, script, settings))
-    tree:symlink(LATER .. UNITS .. "multi-user.target.wants/" .. unit, "../" .. unit)
+    tree:file(boot.LATER .. UNITS .. unit, boot.unit(description, script, settings))
+    tree:symlink(boot.LATER .. UNITS .. "multi-user.target.wants/" .. unit, "../" .. unit)
 end
 
 -- The agent and the recipe's script, which our own init starts, or systemd.
 local function add_scripts(tree, recipe, kind)
-    local prefix = kind == "initramfs" and "" or LATER
+    local prefix = kind == "initramfs" and "" or boot.LATER
     tree:file(prefix .. agent.PATH, agent.SCRIPT, EXECUTABLE)
     if recipe.run then tree:file(prefix .. boot.SCRIPTS .. "run", recipe.run, EXECUTABLE) end
-    if kind == "folder" then
-        tree:file(prefix .. boot.SCRIPTS .. "init", boot.FOLDER_INIT, EXECUTABLE)
-    elseif kind == "disk" then
+    if kind == "disk" then
         -- What commands do is their own: killed by the kernel, they do not end the agent.
         add_unit(tree, agent.PATH, "Commands from the host",
             "Restart=always\nIgnoreSIGPIPE=no\nOOMPolicy=continue")
@@ -185,19 +180,11 @@ local function compose(recipe, kernel, kind, parts)
     local tree = initramfs.new()
     local ok, message = tree:busybox(parts.busybox)
     if not ok then return nil, message end
-    for _, path in ipairs { "/proc", "/sys", "/dev", "/tmp", "/root", "/run", "/lower", "/upper",
-            "/new", LATER } do
-        tree:directory(path)
-    end
-    tree:device("/dev/console", "c", 5, 1)
-    tree:file("/init", boot.init(kind), EXECUTABLE)
-    tree:file("/etc/passwd", "root::0:0:root:/root:/bin/sh\n")
-    tree:file("/etc/group", "root:x:0:\n")
-    tree:file("/etc/hosts", "127.0.0.1 localhost guest\n")
+    boot.furnish(tree, kind)
     ok, message = add_modules(tree, kernel, parts.modules)
     if not ok then return nil, message end
     add_scripts(tree, recipe, kind)
-    add_files(tree, recipe, parts.files, kind == "initramfs" and "" or LATER)
+    add_files(tree, recipe, parts.files, kind == "initramfs" and "" or boot.LATER)
     return tree
 end
 

@@ -16,7 +16,7 @@ end
 function boot.serial()
     return linux.boot {
         kernel = { initrd = assert(guests.initramfs {
-            files = { [agent.PATH] = agent.SCRIPT }, run = "setsid setsid sh " .. agent.PATH,
+            files = { [agent.PATH] = agent.SCRIPT },
         }) },
         serial2 = "capture",
     }

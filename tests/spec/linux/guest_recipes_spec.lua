@@ -25,6 +25,33 @@ local function boot(options)
     return assert(vm:boot({ timeout = SYSTEM_SECONDS }):wait())
 end
 
+-- What the shell on the console of a guest with our init does; the last of it ends the guest.
+local function serves_a_console(get, command, reason)
+    local function expect(what) get().console:expect(what, { timeout = 12 }) end
+
+    it("runs commands on its console that Ctrl-C interrupts", function()
+        get().console:send_line "tty; sh -c 'echo running; exec sleep 1000'"
+        expect "\n/dev/ttyS0\r\nrunning\r\n"
+        get().console:control "c"
+        expect "guest# "
+        get().console:send_line "echo status $?"
+        expect "\nstatus 130\r\n"
+    end)
+
+    it("has another shell there when one has ended", function()
+        get().console:send_line "exec echo the last"
+        expect "\nthe last\r\n"
+        expect "guest# "
+        get().console:send_line "echo $((6 * 7))"
+        expect "\n42\r\n"
+    end)
+
+    it("ends by " .. command, function()
+        get().console:send_line(command)
+        assert.equal(reason, assert(get():wait { timeout = 12 }).reason)
+    end)
+end
+
 setup(function() assert(process.make_directory(FOLDER)) end)
 teardown(function() process.remove(FOLDER) end)
 
@@ -56,6 +83,8 @@ describe("Debian's kernel with a busybox initramfs", function()
         assert.equal(assert(process.line { core.executable, "--version" }),
             vm:succeed(core.executable .. " --version"):match "^[^\n]*")
     end)
+
+    serves_a_console(function() return vm end, "poweroff", "poweroff")
 end)
 
 -- A folder as a kernel's build leaves it, of a kernel that Debian has built.
@@ -111,6 +140,8 @@ describe("a guest whose root is the host's", function()
         vm:fail(("mount -o remount,rw /lower && echo changed >/lower%s/here"):format(FOLDER))
         assert.equal("from the host", process.line { "cat", FOLDER .. "/here" })
     end)
+
+    serves_a_console(function() return vm end, "reboot", "reboot")
 end)
 
 describe("a disk with Debian", function()
