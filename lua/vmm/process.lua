@@ -72,6 +72,11 @@ function process.executable()
     return require("vmm.core").executable
 end
 
+--- Is it root's?
+function process.is_root()
+    return process.line { "id", "-u" } == "0"
+end
+
 --- The current directory, as the user's shell names it.
 function process.current_directory()
     return process.line { "pwd" }

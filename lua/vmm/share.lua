@@ -34,10 +34,6 @@ local function root_is_ramfs()
     return false
 end
 
-local function user_id()
-    return tonumber(process.line { "id", "-u" })
-end
-
 -- A value among the options of the one in C.
 local function escape(value)
     return (value:gsub("[\\,]", "\\%0"))
@@ -102,7 +98,7 @@ function share.daemon(options)
     words, message, code = (is_rust and options_of_rust or options_of_c)(folder, sandbox)
     if not words then return nil, message, code end
     local argv = vhost_user.command(table.move(words, 1, #words, 2, { path }))
-    local is_root = user_id() == 0
+    local is_root = process.is_root()
     if options.readonly then
         argv = table.move(argv, 1, #argv, 5, { "sh", "-c", script, folder })
     end

@@ -147,6 +147,9 @@ local function make(root, scratch, path)
         return nil, "no mmdebstrap on this host; install Debian's mmdebstrap"
     elseif not mke2fs() then
         return nil, "no mke2fs on this host; install Debian's e2fsprogs"
+    elseif not process.is_root() and not process.which "newuidmap" then
+        return nil, "no newuidmap on this host, which mmdebstrap needs where it is not run by "
+            .. "root; install Debian's uidmap"
     end
     io.stderr:write(("vmm-reference: making a disk with Debian %s\n"):format(root.debian))
     -- In a user's own namespace its root is another user.

@@ -312,7 +312,9 @@ describe("a disk with Debian", function()
 printf '%s\n' "$@" >"${0%/*}/log"
 image=$(printf '%s\n' "$@" | grep -o "/[^' ]*/make[.][^' /]*/image" | head -n 1)
 ]] .. script .. "\n")
-        assert(process.capture { "chmod", "+x", scratch .. "/bin/mmdebstrap" })
+        write("bin/newuidmap", "#!/bin/sh\n")
+        assert(process.capture { "chmod", "+x", scratch .. "/bin/mmdebstrap",
+            scratch .. "/bin/newuidmap" })
         return "PATH=" .. scratch .. "/bin:" .. os.getenv "PATH"
     end
 
@@ -349,13 +351,25 @@ image=$(printf '%s\n' "$@" | grep -o "/[^' ]*/make[.][^' /]*/image" | head -n 1)
         assert.equal("", process.capture { "ls", scratch .. "/cache" })
     end)
 
-    it("needs mmdebstrap, and says so", function()
+    -- A PATH that has hardly anything, and this program.
+    local function few(name, script)
         assert(process.capture { "sh", "-c", [[
             mkdir -p "$1/few" && cd "$1/few" &&
-            for name in busybox mkdir mktemp rm; do ln -s "$(command -v $name)" $name; done]],
-            "sh", scratch })
+            for name in busybox mkdir mktemp rm; do ln -sf "$(command -v $name)" $name; done
+            printf '#!/bin/sh\n%s\n' "$3" >"$2" && chmod +x "$2"]],
+            "sh", scratch, name, script })
+        return "PATH=" .. scratch .. "/few"
+    end
+
+    it("needs mmdebstrap, and says so", function()
         assert.equal("guest ~/bzImage: no mmdebstrap on this host; install Debian's mmdebstrap",
-            image_of("PATH=" .. scratch .. "/few"))
+            image_of(few("id", "echo 0")))
+    end)
+
+    it("needs what a user's namespaces need when it is not made by root, and says so", function()
+        few("mmdebstrap", "exit 1")
+        assert.equal("guest ~/bzImage: no newuidmap on this host, which mmdebstrap needs where it "
+            .. "is not run by root; install Debian's uidmap", image_of(few("id", "echo 1000")))
     end)
 
     it("may be one of one's own", function()
