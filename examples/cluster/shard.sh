@@ -25,7 +25,7 @@ fi
 # never gets the name that counts.
 attempt=$directory/attempt-$shard.$((again + 1))
 status=0
-"$program" test --shard "$shard/$of" --keep "$attempt" --report "$attempt.jsonl" "$@" || status=$?
+"$program" test --shard "$shard/$of" --artefacts "$attempt" --report "$attempt.jsonl" "$@" || status=$?
 if [ -e "$attempt.jsonl" ]; then
     mv "$attempt.jsonl" "$directory/shard-$shard.jsonl"
 fi

@@ -2,7 +2,7 @@
 -- A kernel that panics: whoever waits is told at once, with the kernel's own words and a backtrace
 -- that has names, and artefacts are left for whoever looks into it later.
 --
---   vmm-reference test --keep artefacts examples/scenarios/panic.lua
+--   vmm-reference test --artefacts kept examples/scenarios/panic.lua
 
 local record = require "vmm.scenario.record"
 local vmm = require "vmm"
@@ -31,7 +31,7 @@ describe("a guest whose kernel panics", function()
         assert.matches("proc_reg_write%+0x", failure.backtrace)
     end)
 
-    -- Run with --keep, they are in the test's folder and linked from its report.
+    -- Run with --artefacts, they are in the test's folder and linked from its report.
     local function keep(name, write)
         local path = (record.directory() or folder) .. "/" .. name
         assert(write(path))

@@ -79,7 +79,7 @@ end
 local function new_results(given, scratch)
     local new = require("vmm.test.results").new
     local paths = table.move(given.reports or {}, 1, #(given.reports or {}), 1, {})
-    paths[#paths + 1] = given.keep and given.keep .. "/run.jsonl"
+    paths[#paths + 1] = given.artefacts and given.artefacts .. "/run.jsonl"
     for _, path in ipairs(paths) do
         local plain = path:match "%.jsonl$" and (core.file_kind(path) or "file") == "file"
         local made = plain and new(path)
@@ -160,7 +160,7 @@ local function run_all(given, files, scratch)
         write = terminal.write, quiet = given.list,
     }
     if given.list then list_all(results, terminal.write) end
-    if given.keep then require("vmm.test.keep").attach(results, given.keep) end
+    if given.artefacts then require("vmm.test.keep").attach(results, given.artefacts) end
     given.scratch, given.words, given.variables = scratch, busted_words(given), variables(given)
     results:write {
         event = "run_start", seed = given.seed, shard = shard_words(given), paths = given.paths,
@@ -174,7 +174,7 @@ local function run_all(given, files, scratch)
     tell_kept(show, run:held())
     summary(results, show, #files, stopped, run:left())
     local line = results:close(stopped, run:left())
-    if given.keep then write_report(given.keep .. "/run.jsonl", results) end
+    if given.artefacts then write_report(given.artefacts .. "/run.jsonl", results) end
     local reported = write_reports(given, results)
     if not stopped and is_whole(given) then plan.remember(run.durations) end
     show:say("%s", given.list and results.fail == 0 and results.listed .. " tests" or line)
@@ -187,11 +187,12 @@ end
 local function run_in_scratch(given, files)
     local scratch, message = process.temporary_directory "vmm-test"
     if not scratch then return 1, "test: " .. message end
-    if given.keep then
+    if given.artefacts then
         local ok
-        ok, message = process.make_directory(given.keep)
-        if not ok then return 1, "test: --keep: " .. message end
-        given.artefacts = given.keep
+        ok, message = process.make_directory(given.artefacts)
+        if not ok then
+            return 1, ("test: %s: %s"):format(given.keep and "--keep" or "--artefacts", message)
+        end
     end
     local results = table.pack(pcall(run_all, given, files, scratch))
     process.remove(scratch)

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
--- What --keep leaves beside the artefacts of tests: console logs and metrics of their VMs, by test.
+-- What --artefacts and --keep leave beside what tests do: console logs and metrics of their VMs, by
+-- test.
 
 local json = require "vmm.json"
 local plan = require "vmm.test.plan"

@@ -29,8 +29,9 @@ LINE it is only the test there.
   --test-timeout S     of each test (300); also of each set-up and teardown
   --grace S            a test that does not end then is killed, with its process (10)
   --report FILE        also write a report: .jsonl, .xml (JUnit), .tap, .html; repeatable
-  --keep DIR           keep output, console logs and metrics there, by test; and the VMs of tests
-                       that fail, running on in processes of their own, which have a prompt
+  --artefacts DIR      keep output, console logs and metrics there, by test
+  --keep DIR           the same, and the VMs of tests that fail: they run on, in processes of
+                       their own, which have a prompt
   --attach SOCKET      no test: open the prompt of such a process
   --kernel path=FILE   the kernel of guests that name none
   --debug-on-fail      when a test fails pause all VMs and open a prompt
@@ -116,6 +117,7 @@ local LIST = {
     { "--test-timeout", key = "test_timeout", read = seconds },
     { "--grace", key = "grace", read = seconds },
     { "--report", key = "reports", read = report, many = true },
+    { "--artefacts", key = "artefacts", read = plain },
     { "--keep", key = "keep", read = plain },
     { "--attach", key = "attach", read = plain },
     { "--kernel", key = "kernel", read = kernel },
@@ -199,6 +201,8 @@ local function conflict(given)
         return "test: --debug-on-fail runs one file at a time, without -j"
     elseif given.durations and not given.shard then
         return "test: --durations is for --shard; a run remembers its own"
+    elseif given.keep and given.artefacts then
+        return "test: --keep and --artefacts: one of them; --keep keeps the VMs as well"
     elseif not (given.paths[1] or given.help or given.worker or given.attach) then
         return "test: which files? vmm-reference test --help"
     end
@@ -224,6 +228,7 @@ function options.parse(words)
     local lacking = features.lacking { "scenario" }
     local wrong = lacking and "test: " .. lacking or conflict(given)
     if wrong then return nil, wrong end
+    given.artefacts = given.artefacts or given.keep
     for key, value in pairs(DEFAULTS) do
         if given[key] == nil then given[key] = value end
     end

@@ -89,7 +89,7 @@ end
 
 -- ---- what happens -----------------------------------------------------------------------
 
--- Directories are made for those who use them: with --keep.
+-- Directories are made for those who use them: with --artefacts or --keep.
 local function make_directory(self, id)
     if not self.job.artefacts then return nil end
     local path = self.job.artefacts .. "/" .. plan.folder(id)

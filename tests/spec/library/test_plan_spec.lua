@@ -182,6 +182,8 @@ describe("The command line of a run", function()
         ["a --retries"] = "--retries needs a value",
         ["--debug-on-fail -j2 a"] = "--debug-on-fail runs one file at a time, without -j",
         ["--durations r a"] = "--durations is for --shard; a run remembers its own",
+        ["--keep k --artefacts k a"] =
+            "--keep and --artefacts: one of them; --keep keeps the VMs as well",
         ["--fliter x a"] =
             "unknown option --fliter; did you mean --filter?; vmm-reference test --help",
     } do

@@ -173,6 +173,14 @@ describe("A run", function()
         assert.is_nil(jobs[20].hold)
     end)
 
+    it("keeps no VMs where artefacts are all that is to be left", function()
+        local _, jobs = play({ "a" }, { artefacts = "k" }, function()
+            local first, last = test("a", "one", "fail")
+            return { first, last, { event = "worker_end" } }
+        end)
+        assert.same({ "k" }, { jobs[1].artefacts, jobs[1].hold })
+    end)
+
     it("keeps VMs only of what is not tried again", function()
         local _, jobs = play({ "a" }, { keep = "k", retries = 1 }, function(job)
             local first, last = test("a", "one", "fail")

@@ -402,8 +402,8 @@ describe("vmm-reference test --debug-on-fail", function()
     end)
 end)
 
-describe("vmm-reference test --keep", function()
-    it("leaves artefacts, consoles and output by test, and names the kernel to scripts", function()
+describe("vmm-reference test", function()
+    it("--artefacts leaves files, consoles and output, by test; scripts know --kernel", function()
         local run <close> = test_run.new { ["a_spec.lua"] = [[
             local record = require "vmm.scenario.record"
             it("has a folder", function()
@@ -415,7 +415,7 @@ describe("vmm-reference test --keep", function()
                 record.emit { event = "vm_end", vm = "box", reason = "reboot", metrics = { a = 1 } }
             end)
         ]] }
-        local output, code = run:run "--keep kept --kernel path=a_spec.lua a_spec.lua"
+        local output, code = run:run "--artefacts kept --kernel path=a_spec.lua a_spec.lua"
         assert.equal(0, code, output)
         local folder = "kept/" .. plan.folder "a_spec.lua:has a folder"
         assert.equal("my own", run:read(folder .. "/mine"))
@@ -427,7 +427,7 @@ describe("vmm-reference test --keep", function()
         assert.equal("pass", run:ended("kept/run.jsonl", ":has a folder").status)
     end)
 
-    describe("of a test that fails with a VM", function()
+    describe("--keep, of a test that fails with a VM,", function()
         -- The VM is none: the process stays for what has been made and is open.
         local SPEC = [[
             local outer = 40
