@@ -184,7 +184,7 @@ local BOOTS = {
 }
 
 -- And of scenarios, one if nothing is said; systemd counts for five.
-local SCENARIO_BOOTS = { ancestor = 18, boot_time = 4, login = 5, matrix = 30, network = 2 }
+local SCENARIO_BOOTS = { ancestor = 18, boot_time = 4, login = 5, matrix = 16, network = 2 }
 
 local function expected_boots(spec)
     if below(spec, SCENARIOS) then return SCENARIO_BOOTS[spec:match "([^/]+)%.lua$"] or 1 end

@@ -17,7 +17,7 @@ local function boot(balloon, transport)
         kernel = { initrd = initrd }, memory = { size_mib = 320 }, balloon = balloon,
         transport = transport,
     }
-    linux.run(vm, "mount -o remount,size=90% /tmp")
+    linux.run(vm, "mount -t tmpfs -o size=90% tmp /tmp")
     return vm
 end
 

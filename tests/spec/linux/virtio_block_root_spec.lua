@@ -34,7 +34,7 @@ local INITRAMFS = [[
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mount -t proc proc /proc
 mount -t devtmpfs dev /dev
-for module in $(cat /etc/modules); do insmod $module; done
+while read -r name file; do insmod "$file"; done </etc/vmm/modules/chosen
 mode=ro
 for word in $(cat /proc/cmdline); do
     case $word in root=*) root=${word#root=} ;; rw) mode=rw ;; esac
