@@ -43,8 +43,14 @@ local function await_login(console, timeout)
     return console:try_expect(LOGIN, timeout)
 end
 
--- Gives the name, and waits for one of these behind its echo, which may look like any of them. It
--- comes late, behind another question, where a getty was given an Enter before it asked.
+-- Is what was found the echo of the name, or the begin of it? It comes late, behind another
+-- question, where a getty was given an Enter before it asked.
+local function is_echo(found, user)
+    local shown = (found.before .. found.match):match "[Ll]ogin: ([^\n]*)$"
+    return shown ~= nil and user:sub(1, #shown) == shown
+end
+
+-- Gives the name, and waits for one of these behind its echo, which may look like any of them.
 local function give_name(console, user, wanted, timeout)
     console:send_line(user)
     local found, err, code
@@ -53,7 +59,7 @@ local function give_name(console, user, wanted, timeout)
         if not found then return nil, err, code end
         found, err, code = console:try_expect(wanted, timeout)
         if not found then return nil, err, code end
-    until not found.before:find "[Ll]ogin: [^\n]*$"
+    until not is_echo(found, user)
     return found
 end
 

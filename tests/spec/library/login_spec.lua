@@ -113,6 +113,24 @@ describe("vm:login", function()
         assert.is_true(task:wait(60))
     end)
 
+    it("takes the password's question behind another one for the name, after its echo", function()
+        local typed = ""
+        local console, print = fake_console.new(nil, function(bytes)
+            typed = typed .. bytes
+        end)
+        print "\r\nguest login: "
+        local vm = vm_of(console)
+        local task = sched.spawn(vm.login, vm, { user = "root", password = "secret" })
+        for _, case in ipairs {
+            { "root\r", "root\r\nguest login: Password: " }, { "root\rsecret\r", "\r\nguest# " },
+        } do
+            assert(sched.wait(function() return typed == case[1] or nil end, 60))
+            print(case[2])
+            core.wake()
+        end
+        assert.is_true(task:wait(60))
+    end)
+
     it("does not take for a getty's question what is typed at a shell", function()
         for _, before in ipairs { "", "\r\nroot@guest:~# " } do
             local typed = {}
