@@ -98,8 +98,9 @@ local function memory()
     local vm <close> = assert(vmm.vm {
         memory = { size_mib = RAM_MIB }, kernel = { path = kernel },
     })
+    assert(vm:start { paused = true })
     local before = resident()
-    assert(vm:start())
+    assert(vm:resume())
     vm.console:expect("PASS", { timeout = SECONDS })
     return (resident() - before) / (vm.console.core:total() / (1 << 20))
 end
