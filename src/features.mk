@@ -73,7 +73,8 @@ $(call block,symbols,src/symbols/*.c src/lua/symbols.c src/lua/types.c, \
 $(call block,gdb,,lua/vmm/gdb.lua lua/vmm/gdb/*.lua,,,socket debug)
 GUESTS := guests guest/boot debian initramfs modules cpio
 $(call block,guests,,$(GUESTS:%=lua/vmm/%.lua))
-$(call block,scenario,,lua/vmm/scenario/*.lua lua/vmm/guest.lua lua/vmm/guest/[!b]*.lua \
+GUEST_PARTS := disk initrd kernel store
+$(call block,scenario,,lua/vmm/scenario/*.lua lua/vmm/guest.lua $(GUEST_PARTS:%=lua/vmm/guest/%.lua) \
 	lua/vmm/test/*.lua lua/vmm/report/*.lua lua/vmm/cli/report.lua,,,guests)
 $(call block,lab,,lua/vmm/lab.lua lua/vmm/lab/*.lua,,,guests)
 

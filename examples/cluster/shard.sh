@@ -26,7 +26,7 @@ fi
 attempt=$directory/attempt-$shard.$((again + 1))
 status=0
 "$program" test --shard "$shard/$of" --artefacts "$attempt" --report "$attempt.jsonl" "$@" || status=$?
-if [ -e "$attempt.jsonl" ]; then
+if tail -n 1 "$attempt.jsonl" 2>/dev/null | grep -q '"run_end"'; then
     mv "$attempt.jsonl" "$directory/shard-$shard.jsonl"
 fi
 exit "$status"

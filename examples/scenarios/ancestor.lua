@@ -14,12 +14,11 @@ local CMDLINE = "console=ttyS0 i8042.nokbd reboot=k panic=1 pci=off"
 local bzimage = vmm.guest("debian-cloud"):prepare().kernel
 
 local elf = os.tmpname()
-assert(vmm.load.extract(bzimage, elf))
 local KERNELS = { { name = "ELF", path = elf }, { name = "bzImage", path = bzimage } }
 
 -- Lines of 8 bytes that a virtio console carries: on hvc0, where Linux spins until each 16 bytes
 -- are taken, by whom a lab's one CPU has to turn to; and so many times on a port.
-local HVC_LINES = os.getenv "VMM_LAB" and 300 or 100000
+local HVC_LINES = os.getenv "VMM_LAB" and 300 or 10000
 local ROUNDS, PORT_LINES = 4, 64000
 
 -- The lines of a round, and the numbers that they begin and end with.
@@ -38,6 +37,10 @@ local function shutdown(vm)
 end
 
 describe("vmm-reference:", function()
+    setup(function()
+        assert(vmm.load.extract(bzimage, elf))
+    end)
+
     teardown(function()
         os.remove(elf)
     end)

@@ -7,7 +7,6 @@ local vmm = require "vmm"
 
 -- The ELF file that is packed in a guest's bzImage, as a file of its own.
 local vmlinux = os.tmpname()
-assert(vmm.load.extract(vmm.guest("debian-cloud"):prepare().kernel, vmlinux))
 
 local CLOUD = "%-cloud%-amd64$"
 
@@ -28,6 +27,10 @@ local MACHINES = {
 local BEHIND = { mmio = "/LNRO0005:", pci = "/pci0000:" }
 
 describe("Debian", function()
+    setup(function()
+        assert(vmm.load.extract(vmm.guest("debian-cloud"):prepare().kernel, vmlinux))
+    end)
+
     teardown(function()
         os.remove(vmlinux)
     end)

@@ -132,6 +132,8 @@ function Tree:busybox(host_path)
     local list = host_path and process.capture { host_path, "--list-full" }
     if not list then
         return nil, "no busybox on this host; install Debian's busybox-static"
+    elseif not ("\n" .. list):find("/init\n", 1, true) then
+        return nil, host_path .. " has no init; install Debian's busybox-static"
     end
     self:copy("/bin/busybox", host_path, 0x1ed)
     for applet in list:gmatch("[^\n]+") do

@@ -74,7 +74,7 @@ local function read_transcript(self, source)
         if not (line.ended or line.broken) then break end
         local text = line.text:gsub("\r", "")
         local own = klog.line(text)
-        add(self, source, own and own.text or text, nil)
+        add(self, source, own and own.text or (text:gsub("^<%d+>", "")), nil)
         source.read_to = line
     end
 end

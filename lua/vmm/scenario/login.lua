@@ -63,6 +63,16 @@ local function give_name(console, user, wanted, timeout)
     return found
 end
 
+-- Waits for what a password is answered with. A greeting may say when the last login was.
+local function await_answer(console, wanted, timeout)
+    local found, err, code
+    repeat
+        found, err, code = console:try_expect(wanted, timeout)
+        if not found then return nil, err, code end
+    until not (found.before .. found.match):find "[Ll]ast login: *$"
+    return found
+end
+
 -- Logs in; the console is at the shell's prompt then.
 local function login(vm, options)
     local user, password = credentials(vm, options)
@@ -77,7 +87,7 @@ local function login(vm, options)
     if found.index == 2 then
         if not password then return refused(vm, user, "wants a password, and none is given") end
         console:send_line(password)
-        found, err, code = console:try_expect({ prompt, REFUSED, PASSWORD, LOGIN }, timeout)
+        found, err, code = await_answer(console, { prompt, REFUSED, PASSWORD, LOGIN }, timeout)
         if not found then return nil, err, code end
     end
     if found.index ~= 1 then

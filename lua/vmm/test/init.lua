@@ -126,8 +126,8 @@ local function tell_kept(show, kept, full)
             process.quote(one.prompt), one.pid)):gsub("\n", "\n          "))
     end
     if full then
-        show:say("  KEPT    %d processes are the most: VMs of tests that failed later are gone",
-            #kept)
+        show:say("  KEPT    %d processes are the most: VMs of tests that failed later, if any, "
+            .. "are gone", #kept)
     end
 end
 

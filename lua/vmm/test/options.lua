@@ -129,6 +129,8 @@ local LIST = {
     { "--help", "-h", key = "help" },
 }
 
+local KEEP_BYTES = 107 - #"/4194304.prompt" -- a socket's path has 107
+
 local DEFAULTS = { jobs = 1, repeats = 1, retries = 0, test_timeout = 300, grace = 10 }
 
 local function find(name)
@@ -203,6 +205,11 @@ local function conflict(given)
         return "test: --durations is for --shard; a run remembers its own"
     elseif given.keep and given.artefacts then
         return "test: --keep and --artefacts: one of them; --keep keeps the VMs as well"
+    elseif given.keep and given.debug then
+        return "test: --keep and --debug-on-fail: one of them; for files alone --artefacts"
+    elseif given.keep and #given.keep > KEEP_BYTES then
+        return ("test: --keep: a directory whose path has at most %d bytes, as sockets are in it; "
+            .. "this one has %d"):format(KEEP_BYTES, #given.keep)
     elseif not (given.paths[1] or given.help or given.worker or given.attach) then
         return "test: which files? vmm-reference test --help"
     end

@@ -53,7 +53,7 @@ end
 
 -- May a test that fails now keep its VMs? Not to be tried again, nor too many of them.
 local function may_hold(self, part)
-    return self.options.keep and not self.options.debug and part.attempt > part.retries
+    return self.options.keep and part.attempt > part.retries
         and #self.kept < KEPT_MOST or nil
 end
 

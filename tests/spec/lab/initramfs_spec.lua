@@ -81,6 +81,14 @@ describe("a tree", function()
         assert.same(with_root { "f" }, names(tree, { gzip = true }))
     end)
 
+    it("refuses a busybox that has no init, which a guest would miss as process 1", function()
+        write("busybox", "#!/bin/sh\necho bin/sh\n")
+        local path = scratch .. "/busybox"
+        assert(process.capture { "chmod", "+x", path })
+        assert.same({ nil, path .. " has no init; install Debian's busybox-static" },
+            { initramfs.new():busybox(path) })
+    end)
+
     it("gets busybox and a link for each applet it does not hold", function()
         local tree = initramfs.new()
         tree:file("/bin/ls", "mine")

@@ -68,7 +68,7 @@ describe("A kernel's report", function()
         local kind = texts.KINDS[name] or name
         local lines = texts.lines(texts[name])
 
-        for _, header in ipairs { "syslog", "stamp", "caller", "none" } do
+        for _, header in ipairs { "syslog", "stamp", "caller", "level", "none" } do
             it(("is a failure of its kind: %s, lines with header %s"):format(name, header),
                 function()
                     local vm, print = watched()

@@ -131,6 +131,22 @@ describe("vm:login", function()
         assert.is_true(task:wait(60))
     end)
 
+    it("does not take for another question when the last login was", function()
+        local console, print = fake_console.new()
+        local vm = vm_of(console)
+        print "\r\nguest login: "
+        local task = sched.spawn(vm.login, vm, { user = "root", password = "secret" })
+        for _, bytes in ipairs { "root\r\nPassword: ", "\r\nLinux guest\r\nLast login: " } do
+            local total = console.total
+            print(bytes)
+            core.wake()
+            await_seen(console, total)
+        end
+        print "Sun Nov 29 12:00:00 UTC on ttyS0\r\nguest# "
+        core.wake()
+        assert.is_true(task:wait(60))
+    end)
+
     it("does not take for a getty's question what is typed at a shell", function()
         for _, before in ipairs { "", "\r\nroot@guest:~# " } do
             local typed = {}

@@ -184,6 +184,10 @@ describe("The command line of a run", function()
         ["--durations r a"] = "--durations is for --shard; a run remembers its own",
         ["--keep k --artefacts k a"] =
             "--keep and --artefacts: one of them; --keep keeps the VMs as well",
+        ["--keep k --debug-on-fail a"] =
+            "--keep and --debug-on-fail: one of them; for files alone --artefacts",
+        ["--keep " .. ("k"):rep(93) .. " a"] = "--keep: a directory whose path has at most 92 "
+            .. "bytes, as sockets are in it; this one has 93",
         ["--fliter x a"] =
             "unknown option --fliter; did you mean --filter?; vmm-reference test --help",
     } do

@@ -172,13 +172,14 @@ texts.KINDS = {
 }
 
 -- A text as a console shows it: header "syslog" (console_msg_format=syslog), "stamp", "caller"
--- (with CONFIG_PRINTK_CALLER), or "none".
+-- (with CONFIG_PRINTK_CALLER), "level" (syslog without CONFIG_PRINTK_TIME), or "none".
 function texts.printed(text, header)
     local at = 12.345678
     return (text:gsub("<(%d)>([^\n]*)\n", function(level, line)
         at = at + 0.000012
         local stamp = ("[%12.6f]"):format(at)
         if header == "none" then return line .. "\r\n" end
+        if header == "level" then return ("<%s>%s\r\n"):format(level, line) end
         if header == "stamp" then return ("%s %s\r\n"):format(stamp, line) end
         return ("<%s>%s%s %s\r\n"):format(level, stamp, header == "caller" and "[  T137]" or "", line)
     end))
