@@ -92,19 +92,17 @@ function guests.files()
     return result
 end
 
--- Adds the modules asked for as one set, which /init loads: a name and a path each.
+-- Adds the modules asked for as one set, which /init loads.
 local function add_modules(tree, options)
-    local lines = {}
+    local order = {}
     if options.modules then
-        local order, message = tree:modules(options.kernel.modules, options.modules)
+        local message
+        order, message = tree:modules(options.kernel.modules, options.modules)
         if not order then
             return nil, message
         end
-        for index, path in ipairs(order) do
-            lines[index] = ("%s %s\n"):format(modules.name(path), path)
-        end
     end
-    tree:file("/etc/vmm/modules/chosen", table.concat(lines))
+    boot.modules(tree, "chosen", order)
     tree:file("/etc/vmm/load", "chosen\n")
     return true
 end

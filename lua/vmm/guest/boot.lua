@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 -- What runs first in a guest: its initramfs's /init, for each kind of root, and process 1.
 
+local modules = require "vmm.modules"
+
 local boot = {}
 
 boot.SCRIPTS = "/usr/lib/vmm/" -- where a guest has agent, run and init
@@ -130,6 +132,12 @@ exec switch_root /new /sbin/init
 
 local KINDS = { initramfs = INITRAMFS, folder = FOLDER, disk = DISK }
 
+--- What the path of a file begins with in the initramfs: of one that goes into a root of another
+-- kind it is where that waits.
+function boot.prefix(kind)
+    return kind == "initramfs" and "" or boot.LATER
+end
+
 --- What every initramfs has beside programs and modules, for a kind of root: "initramfs", "folder",
 -- "disk".
 -- @return an array of { path, text, mode or nil }
@@ -141,7 +149,7 @@ function boot.files(kind)
         { "/etc/hosts", "127.0.0.1 localhost guest\n" },
     }
     if kind ~= "disk" then
-        local prefix = kind == "folder" and boot.LATER or ""
+        local prefix = boot.prefix(kind)
         list[#list + 1] = { prefix .. "/etc/inittab", INITTAB }
         list[#list + 1] = { prefix .. boot.SCRIPTS .. "init", SCRIPT }
     end
@@ -158,6 +166,16 @@ function boot.furnish(tree, kind)
     for _, file in ipairs(boot.files(kind)) do
         tree:file(table.unpack(file))
     end
+end
+
+--- Adds the list of modules, paths in the image in the order of loading, that /init's `load NAME`
+-- reads.
+function boot.modules(tree, name, paths)
+    local lines = {}
+    for i, path in ipairs(paths) do
+        lines[i] = ("%s %s\n"):format(modules.name(path), path)
+    end
+    tree:file("/etc/vmm/modules/" .. name, table.concat(lines))
 end
 
 --- A unit of systemd's that runs a script of ours.

@@ -123,16 +123,16 @@ end
 local function add_modules(tree, kernel, list)
     local always, inside = {}, {}
     for _, module in ipairs(list) do
-        local lines = {}
+        local paths = {}
         for _, path in ipairs(module.order) do
             local message
             if not inside[path] then
                 inside[path], message = add_module(tree, kernel.modules.directory, path)
             end
             if not inside[path] then return nil, message end
-            lines[#lines + 1] = ("%s %s\n"):format(modules.name(path), inside[path])
+            paths[#paths + 1] = inside[path]
         end
-        tree:file("/etc/vmm/modules/" .. module.name, table.concat(lines))
+        boot.modules(tree, module.name, paths)
         if module.always then always[#always + 1] = module.name end
     end
     tree:file("/etc/vmm/load", table.concat(always, "\n") .. "\n")
@@ -163,7 +163,7 @@ end
 
 -- The agent and the recipe's script, which our own init starts, or systemd.
 local function add_scripts(tree, recipe, kind)
-    local prefix = kind == "initramfs" and "" or boot.LATER
+    local prefix = boot.prefix(kind)
     tree:file(prefix .. agent.PATH, agent.SCRIPT, EXECUTABLE)
     if recipe.run then tree:file(prefix .. boot.SCRIPTS .. "run", recipe.run, EXECUTABLE) end
     if kind == "disk" then
@@ -184,7 +184,7 @@ local function compose(recipe, kernel, kind, parts)
     ok, message = add_modules(tree, kernel, parts.modules)
     if not ok then return nil, message end
     add_scripts(tree, recipe, kind)
-    add_files(tree, recipe, parts.files, kind == "initramfs" and "" or boot.LATER)
+    add_files(tree, recipe, parts.files, boot.prefix(kind))
     return tree
 end
 

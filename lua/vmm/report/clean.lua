@@ -85,6 +85,13 @@ end
 local ENTITIES = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;",
     ["'"] = "&#39;" }
 
+-- The first items of a list of texts, at most some, and how many more there are.
+function clean.list(list, most)
+    local shown = table.concat(list, ", ", 1, math.min(#list, most))
+    local more = #list - most
+    return more > 0 and ("%s and %d more"):format(shown, more) or shown
+end
+
 -- Any text as content of an element or in quotes, of XML and HTML; control characters are gone.
 function clean.xml(text)
     return (clean.text(text):gsub("[&<>\"']", ENTITIES))

@@ -47,10 +47,7 @@ end
 local function put_meta(put, self)
     local parts = {}
     local function add(words, list)
-        if #list == 0 then return end
-        local shown = table.concat(list, ", ", 1, math.min(#list, 12))
-        if #list > 12 then shown = ("%s and %d more"):format(shown, #list - 12) end
-        parts[#parts + 1] = words .. shown
+        if #list > 0 then parts[#parts + 1] = words .. clean.list(list, 12) end
     end
     if self.started then
         parts[#parts + 1] = when(self.started)

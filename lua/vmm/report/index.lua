@@ -111,14 +111,12 @@ local function ended(file)
     return total
 end
 
--- The first of some names, and how many more there are.
 local function names(list)
     local shown = {}
-    for i = 1, math.min(#list, NAMES) do
-        shown[i] = clean.line(tostring(list[i]))
+    for i, name in ipairs(list) do
+        shown[i] = clean.line(tostring(name))
     end
-    local more = #list - #shown
-    return table.concat(shown, ", ") .. (more > 0 and (" and %d more"):format(more) or "")
+    return clean.list(shown, NAMES)
 end
 
 -- Says what is wrong with a file. incomplete: it lacks tests.
