@@ -88,6 +88,9 @@ struct vmm_vcpu {
     bool pause_requested; /* RUNNING, and to be PAUSED soon */
     bool nmi_requested;
     unsigned holds;      /* see vcpu_hold.c */
+    bool asleep_held;    /* its thread sleeps until nobody holds it */
+    bool turn_owed;      /* woken from that, it runs before it is held again */
+    atomic_bool in_turn; /* it does, and is in KVM_RUN or about to */
     atomic_bool entered; /* in KVM_RUN, so maybe in the guest; without lock */
     bool borrowed;       /* run_once is under way outside the vCPU's thread */
     pthread_t borrower;  /* valid while borrowed */
@@ -157,6 +160,11 @@ void vmm_vcpu_release(struct vmm_vcpu *vcpu);
 int vmm_vcpu_await_change(struct vmm_vcpu *vcpu, int64_t timeout_ns,
                           const struct timespec *deadline);
 struct timespec vmm_vcpu_deadline(int64_t timeout_ns);
+
+/* A held vCPU's thread waits for a change, and looks whether the end of a hold
+ * lets it into the guest once whoever holds it by now.  Lock held. */
+void vmm_vcpu_sleep_held(struct vmm_vcpu *vcpu);
+bool vmm_vcpu_take_turn(struct vmm_vcpu *vcpu);
 
 /* Note the guest's time, on the vCPU's thread as it is paused; tell the guest
  * that it was, before it is resumed.  Lock held. */

@@ -135,6 +135,8 @@ static int run_failed(const struct vmm_vcpu *vcpu, int r, struct vmm_error *err)
 static void tell_left(struct vmm_vcpu *vcpu)
 {
     pthread_mutex_lock(&vcpu->lock);
+    if (atomic_exchange(&vcpu->in_turn, false) && vcpu->holds)
+        vmm_vcpu_kick_locked(vcpu);
     pthread_cond_broadcast(&vcpu->changed);
     pthread_mutex_unlock(&vcpu->lock);
 }
@@ -147,7 +149,8 @@ int vmm_vcpu_step(struct vmm_vcpu *vcpu, struct vmm_exit *exit,
         int r = vcpu->enter(vcpu);
         atomic_store(&vcpu->entered, false);
 
-        if (__atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_SEQ_CST))
+        if (__atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_SEQ_CST) ||
+            atomic_load(&vcpu->in_turn))
             tell_left(vcpu);
         if (r == -EINTR || r == -EAGAIN) {
             /* exit_reason is stale now; what was pending is completed. */
@@ -198,8 +201,8 @@ static int lock_stopped(struct vmm_vcpu *vcpu, bool held_suffices,
         vcpu->state != VMM_VCPU_STOPPING)
         return 0;
     if (held_suffices && !vcpu->borrowed && vcpu->holds) {
-        /* It may look in, and come out at once. */
-        while (atomic_load(&vcpu->entered))
+        /* It may look in, and come out at once, or have a turn. */
+        while (atomic_load(&vcpu->entered) || atomic_load(&vcpu->in_turn))
             pthread_cond_wait(&vcpu->changed, &vcpu->lock);
         return 0;
     }

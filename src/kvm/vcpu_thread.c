@@ -137,6 +137,17 @@ static void serve_nmi(struct vmm_vcpu *vcpu)
     vcpu->nmi_requested = false;
 }
 
+/* Let the thread run until the next kick, or, held, for one entry; an exit that
+ * nobody has handled yet comes before that.  Lock held. */
+static void open_gate(struct vmm_vcpu *vcpu)
+{
+    bool held = vcpu->holds > 0;
+
+    __atomic_store_n(&vcpu->run->immediate_exit, held && vcpu->exit_ready,
+                     __ATOMIC_SEQ_CST);
+    atomic_store(&vcpu->in_turn, held && !vcpu->exit_ready);
+}
+
 /*
  * Serve requests until the vCPU may run, for the first time maybe (true), or
  * should end (false).
@@ -147,6 +158,8 @@ static bool wait_for_turn(struct vmm_vcpu *vcpu, bool first)
     bool waited = first;
 
     for (;;) {
+        bool turn = vmm_vcpu_take_turn(vcpu);
+
         if (vcpu->state == VMM_VCPU_STOPPING)
             return false;
         if (vcpu->state == VMM_VCPU_PAUSED || vcpu->borrowed) {
@@ -164,12 +177,12 @@ static bool wait_for_turn(struct vmm_vcpu *vcpu, bool first)
                 tell(vcpu, VMM_VCPU_SETTLED);
                 pthread_cond_broadcast(&vcpu->changed);
             }
-        } else if (vcpu->holds) {
-            pthread_cond_wait(&vcpu->changed, &vcpu->lock);
+        } else if (vcpu->holds && !turn) {
+            vmm_vcpu_sleep_held(vcpu);
         } else {
             serve_nmi(vcpu);
             tell(vcpu, waited ? VMM_VCPU_RESUMED : VMM_VCPU_KICKED);
-            __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+            open_gate(vcpu);
             return true;
         }
     }

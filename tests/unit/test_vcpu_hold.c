@@ -167,6 +167,36 @@ static void a_vcpu_in_its_handler_is_out_of_the_guest(void **state)
     fake_free(fake);
 }
 
+static void
+holds_without_a_pause_between_them_leave_a_vcpu_its_turns(void **state)
+{
+    (void)state;
+    struct fake *fake = run(FAKE_WRITES, NULL);
+    unsigned enough = runs(fake) + 100;
+    unsigned holds = 0;
+
+    for (; runs(fake) < enough && holds < 100000; holds++) {
+        hold(fake);
+        vmm_vcpu_end_hold(&fake->vcpu);
+    }
+    if (runs(fake) < enough)
+        fail_msg("%u holds, and it ran %u times of %u", holds, runs(fake),
+                 enough);
+    fake_free(fake);
+}
+
+static void a_turn_that_lasts_is_cut_short_by_who_waits(void **state)
+{
+    (void)state;
+    struct fake *fake = run(FAKE_HALTS, NULL);
+
+    for (unsigned i = 0; i < 100; i++) {
+        hold(fake);
+        vmm_vcpu_end_hold(&fake->vcpu);
+    }
+    fake_free(fake);
+}
+
 /* ---- two vCPUs that hold each other ------------------------------------- */
 
 #define ROUNDS 100
@@ -248,6 +278,9 @@ int main(void)
         cmocka_unit_test(a_hold_waits_for_a_vcpu_that_is_deaf_to_kicks),
         cmocka_unit_test(a_vcpu_in_its_handler_is_out_of_the_guest),
         cmocka_unit_test(more_holds_than_there_were_are_not_ended),
+        cmocka_unit_test(
+            holds_without_a_pause_between_them_leave_a_vcpu_its_turns),
+        cmocka_unit_test(a_turn_that_lasts_is_cut_short_by_who_waits),
         cmocka_unit_test(
             two_vcpus_that_hold_each_other_neither_hang_nor_run_together),
     };
