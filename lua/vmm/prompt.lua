@@ -42,8 +42,9 @@ local help = setmetatable({}, {
     __tostring = function()
         return HELP
     end,
-    __call = function()
-        print(HELP)
+    -- Shown as any value: whose prompt it is knows where to.
+    __call = function(self)
+        return self
     end,
 })
 

@@ -105,13 +105,15 @@ describe_here("the prompt", function()
         end)
     end
 
-    it("has a help", function()
-        local terminal <close> = at_prompt()
-        terminal:send "help\r"
-        terminal:expect "vm:pause%(%)"
-        terminal:expect "\n> "
-        leave(terminal)
-    end)
+    for _, typed in ipairs { "help", "help()" } do
+        it("has a help: " .. typed, function()
+            local terminal <close> = at_prompt()
+            terminal:send(typed .. "\r")
+            terminal:expect "vm:pause%(%)"
+            terminal:expect "\n> "
+            leave(terminal)
+        end)
+    end
 
     it("lets tasks go on while it waits for a key", function()
         local terminal <close> = at_prompt()
