@@ -62,6 +62,19 @@ local function getty(users)
     return console, typed
 end
 
+-- A console whose guest says what the test prints. Returns it, print, and a function that waits
+-- until that was typed, in all.
+local function listening()
+    local typed = ""
+    local console, print = fake_console.new(nil, function(bytes)
+        typed = typed .. bytes
+    end)
+    return console, print, function(text)
+        assert(sched.wait(function() return typed == text or nil end, 60),
+            ("typed %q, not %q"):format(typed, text))
+    end
+end
+
 local function vm_of(console, prepared)
     return setmetatable({ name = "fake", console = console, stopped = function() end,
         scenario = prepared and { prepared = prepared } }, { __index = methods })
@@ -97,10 +110,11 @@ describe("vm:login", function()
     end
 
     it("does not take for an answer the echo behind a prompt that came meanwhile", function()
-        local console, print = fake_console.new()
+        local console, print, await_typed = listening()
         local vm, name = vm_of(console), "odd# "
         print "\r\nguest login: "
         local task = sched.spawn(vm.login, vm, { user = name, password = "secret" })
+        await_typed(name .. "\r")
         for _, bytes in ipairs { "\r\n\r\nguest login: ", name, "\r\nPassword: " } do
             local total = console.total
             print(bytes)
@@ -114,17 +128,14 @@ describe("vm:login", function()
     end)
 
     it("takes the password's question behind another one for the name, after its echo", function()
-        local typed = ""
-        local console, print = fake_console.new(nil, function(bytes)
-            typed = typed .. bytes
-        end)
+        local console, print, await_typed = listening()
         print "\r\nguest login: "
         local vm = vm_of(console)
         local task = sched.spawn(vm.login, vm, { user = "root", password = "secret" })
         for _, case in ipairs {
             { "root\r", "root\r\nguest login: Password: " }, { "root\rsecret\r", "\r\nguest# " },
         } do
-            assert(sched.wait(function() return typed == case[1] or nil end, 60))
+            await_typed(case[1])
             print(case[2])
             core.wake()
         end
@@ -132,10 +143,11 @@ describe("vm:login", function()
     end)
 
     it("does not take for another question when the last login was", function()
-        local console, print = fake_console.new()
+        local console, print, await_typed = listening()
         local vm = vm_of(console)
         print "\r\nguest login: "
         local task = sched.spawn(vm.login, vm, { user = "root", password = "secret" })
+        await_typed "root\r"
         for _, bytes in ipairs { "root\r\nPassword: ", "\r\nLinux guest\r\nLast login: " } do
             local total = console.total
             print(bytes)
