@@ -2,6 +2,7 @@
 -- Boot to init: the product, QEMU's microvm and, when VMM_KVMTOOL names its binary, kvmtool
 -- with the same kernel and initramfs. Where the CPU offers no VMX or SVM all run in the lab.
 
+local compare = require "compare"
 local guests = require "vmm.guests"
 local process = require "vmm.process"
 local vmm = require "vmm"
@@ -41,8 +42,7 @@ function boot.run(options)
     local kvmtool = os.getenv("VMM_KVMTOOL")
 
     local argv = { options.program }
-    if not assert(vmm.kvm()):hardware() then
-        print("This CPU offers no VMX or SVM: the next comparison runs in the lab.\n")
+    if compare.needs_lab() then
         table.move(lab_words(kvmtool), 1, 7, 2, argv)
     end
     table.move({

@@ -2,8 +2,17 @@
 -- Runs commands in interleaved rounds and prints their figures side by side.
 
 local process = require "vmm.process"
+local vmm = require "vmm"
 
 local compare = {}
+
+-- Are Linux guests to be compared in the lab? They are where this host would take minutes a boot.
+function compare.needs_lab()
+    local kvm = vmm.kvm()
+    if kvm and kvm:hardware() then return false end
+    print "This host offers no VMX or SVM: the next comparisons run in the lab.\n"
+    return true
+end
 
 -- One run: the number on the first line that the command prints, divided by scale, or nil.
 local function measure(contender, scale)

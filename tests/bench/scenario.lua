@@ -4,6 +4,7 @@
 -- Python is emulated code as our program is.
 
 local boot = require "boot"
+local compare = require "compare"
 local process = require "vmm.process"
 local vmm = require "vmm"
 
@@ -48,9 +49,7 @@ end
 function scenario.run(options)
     local prepared = vmm.guest("debian-cloud"):prepare()
     local argv = { options.program }
-    local kvm = vmm.kvm()
-    if not kvm or not kvm:hardware() then
-        print "This host offers no VMX or SVM: the next comparisons run in the lab.\n"
+    if compare.needs_lab() then
         local words = lab_words(options.rounds)
         table.move(words, 1, #words, 2, argv)
     end

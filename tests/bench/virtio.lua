@@ -3,10 +3,10 @@
 -- initramfs, disks and commands. Where the CPU offers no VMX or SVM both run in one lab.
 
 local boot = require "boot"
+local compare = require "compare"
 local guests = require "vmm.guests"
 local initramfs = require "vmm.initramfs"
 local process = require "vmm.process"
-local vmm = require "vmm"
 
 local virtio = {}
 
@@ -124,8 +124,7 @@ function virtio.run(options)
     local argv = { options.program }
     local image = tools(options.scratch, options.stream)
     local modules = {}
-    if not assert(vmm.kvm()):hardware() then
-        print "This CPU offers no VMX or SVM: the next comparisons run in the lab.\n"
+    if compare.needs_lab() then
         modules = lab_modules(kernel)
         local words = lab_words(modules, options.rounds)
         table.move(words, 1, #words, 2, argv)
