@@ -13,6 +13,7 @@ local NEWLINE = "%c"
 local REFUSED = "%s[Ii]ncorrect%s"
 local PROMPT = "[#$%%>] $" -- of a shell, as a Lua pattern
 local SECONDS = 60
+local COMING_SECONDS = 0.5
 
 local OPTIONS = { "user", "password", "console", "prompt", "timeout" }
 
@@ -37,9 +38,13 @@ local function refused(vm, user, why)
     return refusal.new(vm, { subject = "login as " .. user, code = "refused", why = why })
 end
 
--- The prompt may have been printed, and been consumed, before: Enter brings another one.
+-- The prompt may have been printed, and been consumed, before: Enter brings another one. It may
+-- also be on its way, behind a refusal: Debian's login takes an Enter for a name then.
 local function await_login(console, timeout)
-    if not console:output():find(LOGIN) then console:send_line "" end
+    local found, err, code = console:try_expect(LOGIN,
+        { timeout = math.min(COMING_SECONDS, timeout.timeout) })
+    if found or code ~= "timeout" then return found, err, code end
+    console:send_line ""
     return console:try_expect(LOGIN, timeout)
 end
 

@@ -159,6 +159,20 @@ describe("vm:login", function()
         assert.is_true(task:wait(60))
     end)
 
+    it("does not type an Enter ahead of a question that is on its way", function()
+        local console, print, await_typed = listening()
+        local vm = vm_of(console)
+        print "\r\n\r\nLogin incorrect\r\n"
+        local task = sched.spawn(vm.login, vm, { user = "root" })
+        sched.wait(function() return true end)
+        print "guest login: "
+        core.wake()
+        await_typed "root\r"
+        print "root\r\nguest# "
+        core.wake()
+        assert.is_true(task:wait(60))
+    end)
+
     it("does not take for a getty's question what is typed at a shell", function()
         for _, before in ipairs { "", "\r\nroot@guest:~# " } do
             local typed = {}
