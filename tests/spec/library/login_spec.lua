@@ -164,7 +164,7 @@ describe("vm:login", function()
         local vm = vm_of(console)
         print "\r\n\r\nLogin incorrect\r\n"
         local task = sched.spawn(vm.login, vm, { user = "root" })
-        sched.wait(function() return true end)
+        assert(sched.wait(function() return console.wanted > 0 or nil end, 60))
         print "guest login: "
         core.wake()
         await_typed "root\r"
