@@ -4,6 +4,7 @@
 local argument = require "vmm.argument"
 local record = require "vmm.scenario.record"
 local refusal = require "vmm.scenario.refusal"
+local sched = require "vmm.sched"
 local verbs = require "vmm.scenario.verbs"
 
 -- A getty's question, on a line that it has begun: what is typed at a shell may look like one.
@@ -38,13 +39,18 @@ local function refused(vm, user, why)
     return refusal.new(vm, { subject = "login as " .. user, code = "refused", why = why })
 end
 
--- The prompt may have been printed, and been consumed, before: Enter brings another one. It may
--- also be on its way, behind a refusal: Debian's login takes an Enter for a name then.
+-- Is the question there, or on its way? An expect in vain would be a failed step of the report.
+local function is_asked(console, timeout)
+    local _ <close> = console:listen()
+    return sched.wait(function()
+        return console:output():find(LOGIN) and true
+    end, sched.scaled(math.min(COMING_SECONDS, timeout.timeout)))
+end
+
+-- The prompt may have been printed, and been consumed, before: Enter brings another one. Ahead of
+-- one that is on its way, behind a refusal, Debian's login takes an Enter for a name.
 local function await_login(console, timeout)
-    local found, err, code = console:try_expect(LOGIN,
-        { timeout = math.min(COMING_SECONDS, timeout.timeout) })
-    if found or code ~= "timeout" then return found, err, code end
-    console:send_line ""
+    if not is_asked(console, timeout) then console:send_line "" end
     return console:try_expect(LOGIN, timeout)
 end
 
