@@ -270,7 +270,8 @@ VMM_API void vmm_vcpu_kick(struct vmm_vcpu *vcpu);
 /*
  * Hold a vCPU out of the guest for a moment, beside pause and resume, which
  * neither end a hold nor are ended by it.  Holds count.  The request returns at
- * once; any thread but the vCPU's own.
+ * once; any thread but the vCPU's own.  One that follows the end of another at
+ * once lets the vCPU into the guest for one entry first.
  */
 VMM_API void vmm_vcpu_request_hold(struct vmm_vcpu *vcpu);
 VMM_API void vmm_vcpu_end_hold(struct vmm_vcpu *vcpu);

@@ -57,14 +57,15 @@ static int let_turn_pass(struct vmm_vcpu *vcpu, int64_t timeout_ns,
 
     while (r == 0 && vcpu->turn_owed)
         r = vmm_vcpu_await_change(vcpu, timeout_ns, deadline);
-    if (!atomic_load(&vcpu->in_turn))
-        return r;
 
     struct timespec end = vmm_vcpu_deadline(TURN_NS);
+    int over = 0;
 
-    for (int over = 0; !over && atomic_load(&vcpu->in_turn);)
+    while (!over && atomic_load(&vcpu->in_turn))
         over = vmm_vcpu_await_change(vcpu, TURN_NS, &end);
-    call_out(vcpu);
+    /* The end of a turn keeps a held vCPU out by itself. */
+    if (over)
+        call_out(vcpu);
     return r;
 }
 
