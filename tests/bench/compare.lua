@@ -6,7 +6,8 @@ local vmm = require "vmm"
 
 local compare = {}
 
--- Are Linux guests to be compared in the lab? They are where this host would take minutes a boot.
+-- Are Linux guests to be compared in the lab? They are where this host has no KVM, or would take
+-- minutes a boot.
 function compare.needs_lab()
     local kvm = vmm.kvm()
     if kvm and kvm:hardware() then return false end
